@@ -1,0 +1,44 @@
+# The two commands that matter: `make run` and `make test`.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+BIN := .venv/bin
+CODE := schemas ingest aggregator query_api storage heartline
+
+.PHONY: setup run test lint format bench soak clean
+.DEFAULT_GOAL := run
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.installed: $(UV) pyproject.toml uv.lock
+	$(UV) sync --locked --quiet --python $(PYTHON)
+	touch $@
+
+setup: .venv/.installed
+
+# ARGS passes anything on: make run ARGS="--port 9000"
+run: setup
+	$(BIN)/heartline up --first-user "$${USER:-me}" $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	$(BIN)/pytest $(ARGS)
+
+soak: setup
+	$(BIN)/pytest -m soak --timeout=0 $(ARGS)
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,62 @@
+"""By what coding time is grouped, and how a group is named in the table `segments`."""
+
+import enum
+import json
+from typing import Final
+
+from schemas.heartbeat import Heartbeat
+
+
+class Dimension(enum.IntEnum):
+    """A way to group a user's heartbeats; the numbers are stored and never change."""
+
+    TOTAL = 0
+    PROJECT = 1
+    LANGUAGE = 2
+    EDITOR = 3
+    OPERATING_SYSTEM = 4
+    MACHINE = 5
+    CATEGORY = 6
+    PROJECT_LANGUAGE = 7  # for one-project filters; the value is a pair
+    ACTIVE = 8  # all but browsing, for streaks
+
+
+Value = str | tuple[str | None, str | None] | None
+GroupKey = tuple[int, Value]
+
+NULL: Final = ""
+"""How null is written; a text is written with "=" before it, so "" is "=" and nothing is mistaken for null."""
+
+
+def encode_value(value: Value) -> str:
+    """Write a group's value as text for the table `segments`."""
+    if value is None:
+        return NULL
+    if isinstance(value, tuple):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return "=" + value
+
+
+def decode_value(text: str) -> Value:
+    """Read what `encode_value` wrote."""
+    if text == NULL:
+        return None
+    if text.startswith("="):
+        return text[1:]
+    project, language = json.loads(text)
+    return project, language
+
+
+def group_keys(h: Heartbeat) -> tuple[GroupKey, ...]:
+    """Name every group that measures its own sequence and that this heartbeat belongs to."""
+    keys = (
+        (0, None),
+        (1, h.project),
+        (2, h.language),
+        (3, h.editor),
+        (4, h.operating_system),
+        (5, h.machine),
+        (6, h.category),
+        (7, (h.project, h.language)),
+    )
+    return keys if h.category.lower() == "browsing" else (*keys, (8, None))

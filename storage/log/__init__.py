@@ -1,0 +1,40 @@
+"""The log: an ordered, durable sequence for each shard."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from schemas.record import Record, StoredRecord
+
+
+class LogWriter(Protocol):
+    """What ingest and the commands need of a log."""
+
+    async def append(self, records: Sequence[Record]) -> int:
+        """Return the last record's offset when all are durable: they survive `kill -9` and power loss from then on.
+
+        Raises `UnavailableError` when the log cannot take them, its queue being full included. Then the outcome may be
+        unknown; sending the same heartbeats again is harmless.
+        """
+
+    async def close(self) -> None:
+        """Make durable what is queued, then let go of the log."""
+
+
+class LogReader(Protocol):
+    """What an aggregator needs of a log."""
+
+    @property
+    def name(self) -> str:
+        """Name the log, so that a re-created one is not mistaken for the old."""
+
+    def read(self, after: int, max_bytes: int) -> list[StoredRecord]:
+        """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record)."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when there may be something new, or after `timeout_s`."""
+
+    def trim(self, upto: int, older_than_us: int) -> int:
+        """Delete a chunk of records at or below offset `upto` appended before `older_than_us`; return how many."""
+
+    def close(self) -> None:
+        """Let go of the log."""
