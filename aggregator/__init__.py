@@ -1,1 +1,1 @@
-
+"""The log becomes stats, tail and lake."""

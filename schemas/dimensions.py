@@ -2,9 +2,8 @@
 
 import enum
 import json
+from functools import lru_cache
 from typing import Final
-
-from schemas.heartbeat import Heartbeat
 
 
 class Dimension(enum.IntEnum):
@@ -28,6 +27,7 @@ NULL: Final = ""
 """How null is written; a text is written with "=" before it, so "" is "=" and nothing is mistaken for null."""
 
 
+@lru_cache(maxsize=65_536)
 def encode_value(value: Value) -> str:
     """Write a group's value as text for the table `segments`."""
     if value is None:
@@ -47,16 +47,23 @@ def decode_value(text: str) -> Value:
     return project, language
 
 
-def group_keys(h: Heartbeat) -> tuple[GroupKey, ...]:
-    """Name every group that measures its own sequence and that this heartbeat belongs to."""
+def group_keys(
+    project: str | None,
+    language: str | None,
+    editor: str | None,
+    operating_system: str | None,
+    machine: str | None,
+    category: str,
+) -> tuple[GroupKey, ...]:
+    """Name every group that a heartbeat with these fields belongs to."""
     keys = (
         (0, None),
-        (1, h.project),
-        (2, h.language),
-        (3, h.editor),
-        (4, h.operating_system),
-        (5, h.machine),
-        (6, h.category),
-        (7, (h.project, h.language)),
+        (1, project),
+        (2, language),
+        (3, editor),
+        (4, operating_system),
+        (5, machine),
+        (6, category),
+        (7, (project, language)),
     )
-    return keys if h.category.lower() == "browsing" else (*keys, (8, None))
+    return keys if category.lower() == "browsing" else (*keys, (8, None))

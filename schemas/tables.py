@@ -1,6 +1,6 @@
 """The SQL tables, one set for SQLite and PostgreSQL. Instants are bigint microseconds since the epoch.
 
-`segments`, `switches`, `last_values`: derived, by the aggregator alone. `tail`, `lake_files`: where the rows are.
+`segments`, `last_values`: derived, by the aggregator alone. `tail`, `lake_files`: where the rows are.
 `shards`: the one place where progress is made. `users`, `api_keys`: the directory.
 """
 

@@ -12,7 +12,8 @@ from schemas import tables
 from storage.errors import StorageError, UnavailableError
 
 _BUSY_TIMEOUT_MS: Final = 10_000
-_WRITES: Final = "heartline_writes"
+_MODE: Final = "heartline_mode"
+_BEGIN: Final = {"reading": "BEGIN", "writing": "BEGIN IMMEDIATE", "statements": None}
 
 
 class Database:
@@ -40,8 +41,12 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """Give one transaction that holds the write lock from its start; it commits unless an exception leaves it."""
-        with self.engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+        with self.engine.connect().execution_options(**{_MODE: "writing"}) as connection, connection.begin():
             yield connection
+
+    def statements(self) -> sa.Connection:
+        """Give a connection for single statements: each sees what is committed, none keeps a transaction open."""
+        return self.engine.connect().execution_options(**{_MODE: "statements"})
 
     def close(self) -> None:
         """Close every connection."""
@@ -84,7 +89,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - any DBAPI connection
+def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -94,5 +99,6 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - any D
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    begin = _BEGIN[connection.get_execution_options().get(_MODE, "reading")]
+    if begin:
+        connection.exec_driver_sql(begin)

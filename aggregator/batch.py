@@ -1,0 +1,135 @@
+"""One micro-batch: records in, one transaction out (design.md, commit protocol, "Count")."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+import zstandard
+
+from aggregator.counter import Counter
+from schemas.heartbeat import Heartbeat
+from schemas.placeholders import has_placeholders, resolve
+from schemas.record import FORMAT_VERSION, StoredRecord, pack_lines, unpack_lines
+from schemas.tables import dead_letters, tombstones
+from storage.errors import StorageError
+from storage.stats.segments import append_tail, save_groups, save_last_values
+from storage.stats.shard import Shard
+
+logger = logging.getLogger(__name__)
+
+_BAD_DATA: Final = (msgspec.MsgspecError, zstandard.ZstdError, ValueError, TypeError, OverflowError, sa.exc.DataError)
+"""Errors that the data causes, whenever it is tried; everything else is a failure of the place, and is tried again."""
+
+TailRow = tuple[str, int, int, int, int, int, int, bytes]
+
+
+class NewerFormatError(StorageError):
+    """A record was written by a newer version: stop, rather than set aside what that version can read."""
+
+
+class _Batch:
+    """What a micro-batch will write."""
+
+    def __init__(self) -> None:
+        self.tail: list[TailRow] = []
+        self.heartbeats = 0
+        self.dropped: dict[int, int] = {}  # user id → heartbeats of a removed user
+
+
+class BatchCounter:
+    """Counts micro-batches of one shard, each in one transaction with the watermark."""
+
+    def __init__(self, shard: Shard, counter: Counter) -> None:
+        self._shard = shard
+        self._counter = counter
+        with shard.database.reading() as connection:
+            self._removed = set(connection.scalars(sa.select(tombstones.c.user_id)))
+
+    def count(self, records: Sequence[StoredRecord]) -> int:
+        """Count heartbeat records and move the watermark over them; return how many heartbeats were new.
+
+        Records that cannot be processed become dead letters. Raises `NewerFormatError`, `FencedError`, and what the
+        database raises: then nothing was written, and `Counter.forget` is the caller's to call.
+        """
+        try:
+            return self._count_together(records)
+        except _BAD_DATA as error:
+            self._counter.forget()
+            if len(records) == 1:
+                self._set_aside(records[0], error)
+                return 0
+        half = len(records) // 2
+        return self.count(records[:half]) + self.count(records[half:])
+
+    def forget_user(self, user_id: int) -> None:
+        """Drop every later heartbeat of a user who has been removed."""
+        self._removed.add(user_id)
+        self._counter.forget(user_id)
+
+    def _count_together(self, records: Sequence[StoredRecord]) -> int:
+        batch = _Batch()
+        for record in records:
+            self._apply(record, batch)
+        changes = self._counter.changes()
+        with self._shard.writing(records[-1].offset) as connection:
+            save_groups(connection, changes.segments)
+            save_last_values(connection, changes.last_values)
+            append_tail(connection, batch.tail)
+            _count_dropped(connection, batch.dropped)
+        self._counter.committed()
+        return batch.heartbeats
+
+    def _apply(self, record: StoredRecord, batch: _Batch) -> None:
+        if record.version > FORMAT_VERSION:
+            raise NewerFormatError(
+                f"Record {record.offset} of the log has format {record.version}, this version reads "
+                f"{FORMAT_VERSION}: run the version of Heartline that wrote it."
+            )
+        user_id = record.user_id
+        sent = unpack_lines(record.value)
+        if user_id in self._removed:
+            batch.dropped[user_id] = batch.dropped.get(user_id, 0) + len(sent)
+            return
+        heartbeats = self._resolve(user_id, sent)
+        new = self._counter.count(user_id, heartbeats)
+        if new:
+            untouched = heartbeats is sent and len(new) == len(sent)
+            value = record.value if untouched else pack_lines(new)
+            batch.tail.append(_tail_row(self._shard, record, new, value))
+            batch.heartbeats += len(new)
+
+    def _resolve(self, user_id: int, sent: list[Heartbeat]) -> list[Heartbeat]:
+        if not has_placeholders(sent):
+            return sent
+        return resolve(sent, lambda project: self._counter.stored_values(user_id, project), infer=True)
+
+    def _set_aside(self, record: StoredRecord, error: Exception) -> None:
+        logger.error("Record %d of the log is set aside as a dead letter: %s", record.offset, error)
+        with self._shard.writing(record.offset) as connection:
+            connection.execute(
+                sa.insert(dead_letters).values(
+                    log=self._shard.log,
+                    shard=self._shard.number,
+                    offset=record.offset,
+                    user_id=record.user_id,
+                    reason=f"{type(error).__name__}: {error}"[:1000],
+                    kind=record.kind,
+                    value=record.value,
+                    set_aside_at_us=time.time_ns() // 1000,
+                )
+            )
+
+
+def _tail_row(shard: Shard, record: StoredRecord, new: Sequence[Heartbeat], value: bytes) -> TailRow:
+    times = [h.time_us for h in new]
+    return shard.log, shard.number, record.offset, record.user_id, min(times), max(times), len(new), value
+
+
+def _count_dropped(connection: sa.Connection, dropped: dict[int, int]) -> None:
+    for user_id, count in dropped.items():
+        connection.execute(
+            sa.update(tombstones).where(tombstones.c.user_id == user_id).values(dropped=tombstones.c.dropped + count)
+        )

@@ -1,0 +1,135 @@
+"""Commands that travel through the log: what changes a user's past, ordered with their heartbeats."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+import sqlalchemy as sa
+import zstandard
+
+from aggregator.batch import BatchCounter
+from aggregator.compact import compact, erase_user
+from aggregator.counter import Counter
+from aggregator.recompute import local_segments, rebuild
+from schemas.calendars import UTC_DAYS, is_zone, local_calendar
+from schemas.record import Command, Compact, Flush, Rebuild, RemoveUser, SetZone, StoredRecord, unpack_command
+from schemas.tables import command_results, last_values, segments, users
+from storage.directory import remove_user, set_zone
+from storage.lake import Lake
+from storage.stats.segments import save_groups
+from storage.stats.shard import Shard
+
+logger = logging.getLogger(__name__)
+
+Answer = dict[str, int | str]
+
+
+class RefusedError(Exception):
+    """A command that cannot be applied; its text says why."""
+
+
+class CommandRunner:
+    """Applies commands for the owner of a shard, one at a time; each may be repeated after a crash."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        lake: Lake,
+        batches: BatchCounter,
+        counter: Counter,
+        flush: Callable[[], int],
+        compact_files: int,
+    ) -> None:
+        self._shard = shard
+        self._lake = lake
+        self._batches = batches
+        self._counter = counter
+        self._flush = flush
+        self._compact_files = compact_files
+
+    def run(self, record: StoredRecord) -> None:
+        """Apply one command, store what became of it, and move the watermark over it."""
+        try:
+            command = unpack_command(record.value)
+            answer = self._apply(command, record.offset)
+        except (RefusedError, msgspec.MsgspecError, zstandard.ZstdError) as error:
+            logger.warning("Command at offset %d is refused: %s", record.offset, error)
+            self._finish(record.offset, {}, str(error))
+        else:
+            if answer is not None:
+                self._finish(record.offset, answer)
+
+    def _apply(self, command: Command, offset: int) -> Answer | None:
+        """Return the answer, or None where the command has finished its record itself."""
+        match command:
+            case SetZone(user_id, zone):
+                self._set_zone(user_id, zone, offset)
+                return None
+            case RemoveUser(user_id):
+                return self._remove(user_id)
+            case Rebuild(user_id):
+                self._counter.forget()
+                return {"users": rebuild(self._shard, self._lake, user_id)}
+            case Flush():
+                return {"heartbeats": self._flush_tail()}
+            case Compact():
+                self._flush_tail()
+                return {"days": compact(self._shard, self._lake, min_files=self._compact_files, now_s=time.time())}
+
+    def _finish(self, offset: int, answer: Answer, error: str | None = None) -> None:
+        with self._shard.writing(offset) as connection:
+            self._store_result(connection, offset, answer, error)
+
+    def _store_result(self, connection: sa.Connection, offset: int, answer: Answer, error: str | None = None) -> None:
+        connection.execute(
+            sa.insert(command_results).values(
+                log=self._shard.log,
+                shard=self._shard.number,
+                offset=offset,
+                answer=json.dumps(answer),
+                error=error,
+            )
+        )
+
+    def _set_zone(self, user_id: int, zone: str, offset: int) -> None:
+        """Compute the new local days beside the old ones, then switch in one transaction: readers never see a mixture."""
+        if not is_zone(zone):
+            raise RefusedError(f"{zone!r} is no time zone of the IANA database.")
+        calendar = local_calendar(zone)
+        rows = [] if calendar == UTC_DAYS else local_segments(self._shard.database, self._lake, user_id, calendar)
+        with self._shard.writing(offset) as connection:
+            old = connection.scalar(sa.select(users.c.timezone).where(users.c.user_id == user_id))
+            if old is None:
+                raise RefusedError(f"There is no user {user_id}.")
+            for replaced in {local_calendar(old), calendar} - {UTC_DAYS}:
+                _delete_rows(connection, user_id, replaced)
+            save_groups(connection, rows)
+            set_zone(connection, user_id, zone, _now_us())
+            self._store_result(connection, offset, {"days": len({row[2] for row in rows})})
+        self._counter.forget(user_id)
+
+    def _flush_tail(self) -> int:
+        try:
+            return self._flush()
+        except OSError as error:
+            raise RefusedError(f"The tail could not be written to Parquet: {error}. It is kept; free room, try again.") from error
+
+    def _remove(self, user_id: int) -> Answer:
+        """Refuse the user's keys first, then erase the heartbeats; a crash between the two repeats the command."""
+        self._batches.forget_user(user_id)
+        with self._shard.writing() as connection:
+            remove_user(connection, user_id, _now_us())
+            _delete_rows(connection, user_id)
+            connection.execute(sa.delete(last_values).where(last_values.c.user_id == user_id))
+        return {"heartbeats": erase_user(self._shard, self._lake, user_id)}
+
+
+def _delete_rows(connection: sa.Connection, user_id: int, calendar: str | None = None) -> None:
+    rows = sa.delete(segments).where(segments.c.user_id == user_id)
+    connection.execute(rows if calendar is None else rows.where(segments.c.calendar == calendar))
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

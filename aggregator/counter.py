@@ -1,0 +1,265 @@
+"""Counting heartbeats into segments, record by record: the live path (design.md, "The one idea").
+
+Three cases: later than all of the user's heartbeats, it only extends segments and cannot be a duplicate; else its
+neighbours decide (overlap); whole days are recomputed elsewhere (`aggregator.recompute`) from tail and lake.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from aggregator.window import Entry, Window, is_known, neighbours
+from schemas.calendars import LIFETIME, UTC_DAYS, UTC_MONTHS, Period, local_calendar, period_at
+from schemas.dimensions import Dimension, GroupKey, group_keys
+from schemas.heartbeat import Heartbeat
+from schemas.placeholders import LastValues
+from schemas.segment import CAP_US, Segment, insert
+from schemas.tables import users
+from storage.history import History
+from storage.stats.segments import Groups, load_groups, load_last_values, segment_rows
+
+_TOTAL: Final[GroupKey] = (int(Dimension.TOTAL), None)
+_NEVER_US: Final = -(1 << 62)
+_ROWS_PER_USER: Final = 5_000  # segments of older days are dropped above it: an active user would keep every day
+
+
+class _Span(NamedTuple):
+    """A period in memory: its segments, and which of them changed since the last commit."""
+
+    period: Period
+    groups: Groups
+    changed: set[GroupKey]
+
+
+class _User:
+    """What is held of a user between micro-batches."""
+
+    __slots__ = ("calendars", "changed_values", "held", "lifetime", "newest", "spans", "values", "window")
+
+    def __init__(self, calendars: tuple[str, ...], lifetime: _Span, window: Window) -> None:
+        self.calendars = calendars
+        self.lifetime = lifetime
+        self.window = window
+        self.spans: dict[tuple[str, int], _Span] = {}
+        self.newest: dict[str, _Span] = {}  # by calendar: the one used last
+        self.values: dict[str, LastValues | None] = {}
+        self.changed_values: set[str] = set()
+        self.held = 0  # rows and entries, as of the last commit
+
+    def last_us(self) -> int:
+        total = self.lifetime.groups.get(_TOTAL)
+        return total[1] if total else _NEVER_US
+
+    def all_spans(self) -> Iterator[_Span]:
+        yield self.lifetime
+        yield from self.spans.values()
+
+    def shrink(self) -> None:
+        """Keep what the next heartbeats are likely to need, once everything here is committed."""
+        if sum(len(span.groups) for span in self.spans.values()) > _ROWS_PER_USER:
+            self.spans = {(calendar, span.period.day): span for calendar, span in self.newest.items()}
+        if len(self.values) > _ROWS_PER_USER:
+            self.values.clear()
+        rows = sum(len(span.groups) for span in self.spans.values())
+        self.held = rows + len(self.values) + self.window.shrink()
+
+
+class Changes(NamedTuple):
+    """Rows that a micro-batch changed."""
+
+    segments: list[tuple[Any, ...]]
+    last_values: list[tuple[int, str, LastValues]]
+
+
+class Counter:
+    """The segments and recent heartbeats of active users, in memory; what it forgets it reads again.
+
+    `max_rows` bounds what stays between micro-batches, in segments and heartbeats.
+    """
+
+    def __init__(self, reading: sa.Connection, history: History, max_rows: int) -> None:
+        self._reading = reading
+        self._history = history
+        self._max_rows = max_rows
+        self._users: OrderedDict[int, _User] = OrderedDict()
+        self._touched: set[int] = set()
+        self._held = 0
+
+    def count(self, user_id: int, heartbeats: Sequence[Heartbeat]) -> list[Heartbeat]:
+        """Count one record's heartbeats; return those that are no duplicates, in the order given."""
+        user = self._user(user_id)
+        self._touched.add(user_id)
+        new: set[int] = set()
+        for h in sorted(heartbeats, key=_order):
+            if h.time_us > user.last_us():
+                self._extend(user, user_id, h)
+            elif not self._overlap(user, user_id, h):
+                continue
+            new.add(id(h))
+            if h.project:
+                self._remember_values(user, user_id, h)
+        return [h for h in heartbeats if id(h) in new]
+
+    def stored_values(self, user_id: int, project: str) -> LastValues | None:
+        """Give the newest language and branch of a project, this micro-batch included."""
+        user = self._user(user_id)
+        if project not in user.values:
+            user.values[project] = load_last_values(self._reading, user_id, project)
+        return user.values[project]
+
+    def changes(self) -> Changes:
+        """Give what changed since the last commit."""
+        segments: list[tuple[Any, ...]] = []
+        values: list[tuple[int, str, LastValues]] = []
+        for user_id in self._touched:
+            user = self._users[user_id]
+            for period, groups, changed in user.all_spans():
+                segments.extend(segment_rows(user_id, period.calendar, period.day, groups, changed))
+            values.extend((user_id, p, v) for p in user.changed_values if (v := user.values[p]) is not None)
+        return Changes(segments, values)
+
+    def committed(self) -> None:
+        """Take the changes as stored, and forget down to the bound."""
+        for user_id in self._touched:
+            user = self._users[user_id]
+            for span in user.all_spans():
+                span.changed.clear()
+            user.changed_values.clear()
+            self._held -= user.held
+            user.shrink()
+            self._held += user.held
+        self._touched.clear()
+        while self._held > self._max_rows and len(self._users) > 1:
+            _, unused_longest = self._users.popitem(last=False)
+            self._held -= unused_longest.held
+
+    def forget(self, user_id: int | None = None) -> None:
+        """Drop what is held of a user, or of all: after a failed commit, or when stats changed by another way."""
+        if user_id is None:
+            self._users.clear()
+            self._touched.clear()
+            self._held = 0
+        elif user := self._users.pop(user_id, None):
+            self._held -= user.held
+            self._touched.discard(user_id)
+
+    def _user(self, user_id: int) -> _User:
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._users[user_id] = self._load(user_id)
+        else:
+            self._users.move_to_end(user_id)
+        return user
+
+    def _load(self, user_id: int) -> _User:
+        zone = self._reading.scalar(sa.select(users.c.timezone).where(users.c.user_id == user_id)) or "UTC"
+        calendars = tuple(dict.fromkeys((UTC_DAYS, UTC_MONTHS, local_calendar(zone))))
+        lifetime = _Span(period_at(LIFETIME, 0), load_groups(self._reading, user_id, LIFETIME, 0), set())
+        total = lifetime.groups.get(_TOTAL)
+        window = Window(total[1] + 1 if total else _NEVER_US, lambda start, end: self._entries(user_id, start, end))
+        return _User(calendars, lifetime, window)
+
+    def _entries(self, user_id: int, start_us: int, end_us: int) -> list[Entry]:
+        return [(h.time_us, h.id, _keys(h)) for h in self._history.read(user_id, start_us, end_us)]
+
+    def _span(self, user: _User, user_id: int, calendar: str, time_us: int) -> _Span:
+        span = user.newest.get(calendar)
+        if span is not None and span.period.start_us <= time_us < span.period.end_us:
+            return span
+        period = period_at(calendar, time_us)
+        span = user.spans.get((calendar, period.day))
+        if span is None:
+            span = _Span(period, load_groups(self._reading, user_id, calendar, period.day), set())
+            user.spans[calendar, period.day] = span
+        user.newest[calendar] = span
+        return span
+
+    def _extend(self, user: _User, user_id: int, h: Heartbeat) -> None:
+        time_us, keys = h.time_us, _keys(h)
+        for calendar in user.calendars:
+            _extend(self._span(user, user_id, calendar, time_us), keys, time_us)
+        _extend(user.lifetime, (_TOTAL,), time_us)
+        user.window.append((time_us, h.id, keys))
+
+    def _overlap(self, user: _User, user_id: int, h: Heartbeat) -> bool:
+        """Put a heartbeat among earlier and later ones; False for a duplicate."""
+        time_us, keys = h.time_us, _keys(h)
+        entries = user.window.around(time_us)
+        if is_known(entries, time_us, h.id):
+            return False
+        before, after = neighbours(entries, time_us, keys)
+        for calendar in user.calendars:
+            _insert(self._span(user, user_id, calendar, time_us), keys, time_us, before, after)
+        _insert(user.lifetime, (_TOTAL,), time_us, before, after)
+        user.window.insert((time_us, h.id, keys))
+        return True
+
+    def _remember_values(self, user: _User, user_id: int, h: Heartbeat) -> None:
+        project = h.project or ""
+        known = self.stored_values(user_id, project)
+        newest = newest_values(known, h)
+        if newest is not known:
+            user.values[project] = newest
+            user.changed_values.add(project)
+
+
+def newest_values(known: LastValues | None, h: Heartbeat) -> LastValues | None:
+    """Take a heartbeat's language and branch where they are newer; at one instant the greater text, whatever the order."""
+    language_at, language = (known.language_at_us, known.language) if known else (None, None)
+    branch_at, branch = (known.branch_at_us, known.branch) if known else (None, None)
+    newer_language = h.language and (language_at is None or (h.time_us, h.language) > (language_at, language or ""))
+    newer_branch = h.branch and (branch_at is None or (h.time_us, h.branch) > (branch_at, branch or ""))
+    if not (newer_language or newer_branch):
+        return known
+    if newer_language:
+        language_at, language = h.time_us, h.language
+    if newer_branch:
+        branch_at, branch = h.time_us, h.branch
+    return LastValues(language, language_at, branch, branch_at)
+
+
+def _order(h: Heartbeat) -> tuple[int, int]:
+    return h.time_us, h.id
+
+
+def _keys(h: Heartbeat) -> tuple[GroupKey, ...]:
+    return _cached_keys(h.project, h.language, h.editor, h.operating_system, h.machine, h.category)
+
+
+@lru_cache(maxsize=65_536)
+def _cached_keys(
+    project: str | None,
+    language: str | None,
+    editor: str | None,
+    operating_system: str | None,
+    machine: str | None,
+    category: str,
+) -> tuple[GroupKey, ...]:
+    return group_keys(project, language, editor, operating_system, machine, category)
+
+
+def _extend(span: _Span, keys: tuple[GroupKey, ...], time_us: int) -> None:
+    groups = span.groups
+    for key in keys:
+        group = groups.get(key)
+        if group is None:
+            groups[key] = [time_us, time_us, 0, 1]
+        else:
+            gap = time_us - group[1]
+            group[2] += gap if gap < CAP_US else CAP_US
+            group[1] = time_us
+            group[3] += 1
+    span.changed.update(keys)
+
+
+def _insert(
+    span: _Span, keys: tuple[GroupKey, ...], time_us: int, before: dict[GroupKey, int], after: dict[GroupKey, int]
+) -> None:
+    for key in keys:
+        group = span.groups.get(key)
+        segment = Segment(*group) if group else None
+        span.groups[key] = list(insert(segment, time_us, before.get(key), after.get(key)))
+    span.changed.update(keys)
