@@ -1,9 +1,10 @@
 """Counting heartbeats into segments, record by record: the live path (design.md, "The one idea").
 
-Three cases: later than all of the user's heartbeats, it only extends segments and cannot be a duplicate; else its
-neighbours decide (overlap); whole days are recomputed elsewhere (`aggregator.recompute`) from tail and lake.
+Three cases: heartbeats later than all of the user's are no duplicates and only extend segments (in order); for others
+their neighbours decide (overlap); whole days are recomputed elsewhere (`aggregator.recompute`) from tail and lake.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -15,7 +16,7 @@ from aggregator.window import Entry, Window, is_known, neighbours
 from schemas.calendars import LIFETIME, UTC_DAYS, UTC_MONTHS, Period, local_calendar, period_at
 from schemas.dimensions import Dimension, GroupKey, group_keys
 from schemas.heartbeat import Heartbeat
-from schemas.placeholders import LastValues
+from schemas.placeholders import LastValues, is_real
 from schemas.segment import CAP_US, Segment, insert
 from schemas.tables import users
 from storage.history import History
@@ -89,19 +90,17 @@ class Counter:
         self._held = 0
 
     def count(self, user_id: int, heartbeats: Sequence[Heartbeat]) -> list[Heartbeat]:
-        """Count one record's heartbeats; return those that are no duplicates, in the order given."""
+        """Count one record's heartbeats; return those that are no duplicates, in order of (time, id)."""
         user = self._user(user_id)
         self._touched.add(user_id)
-        new: set[int] = set()
-        for h in sorted(heartbeats, key=_order):
-            if h.time_us > user.last_us():
-                self._extend(user, user_id, h)
-            elif not self._overlap(user, user_id, h):
-                continue
-            new.add(id(h))
-            if h.project:
-                self._remember_values(user, user_id, h)
-        return [h for h in heartbeats if id(h) in new]
+        ordered = sorted(heartbeats, key=_order)
+        late = bisect_right(ordered, user.last_us(), key=_time)
+        new = [h for h in ordered[:late] if self._overlap(user, user_id, h)]
+        new += self._extend(user, user_id, ordered[late:])
+        for h in new:
+            if is_real(h.project):
+                self._remember_values(user, user_id, h.project, h)
+        return new
 
     def stored_values(self, user_id: int, project: str) -> LastValues | None:
         """Give the newest language and branch of a project, this micro-batch included."""
@@ -177,12 +176,21 @@ class Counter:
         user.newest[calendar] = span
         return span
 
-    def _extend(self, user: _User, user_id: int, h: Heartbeat) -> None:
-        time_us, keys = h.time_us, _keys(h)
-        for calendar in user.calendars:
-            _extend(self._span(user, user_id, calendar, time_us), keys, time_us)
-        _extend(user.lifetime, (_TOTAL,), time_us)
-        user.window.append((time_us, h.id, keys))
+    def _extend(self, user: _User, user_id: int, ordered: Sequence[Heartbeat]) -> list[Heartbeat]:
+        """Put heartbeats after all earlier ones: measured once, they merge into each calendar's segments."""
+        run = [h for n, h in enumerate(ordered) if n == 0 or _order(h) != _order(ordered[n - 1])]
+        start = 0
+        while start < len(run):
+            spans = [self._span(user, user_id, calendar, run[start].time_us) for calendar in user.calendars]
+            end = bisect_left(run, min(span.period.end_us for span in spans), lo=start, key=_time)
+            entries = [(h.time_us, h.id, _keys(h)) for h in run[start:end]]
+            groups = _measure(entries)
+            for span in spans:
+                _merge(span, groups)
+            _merge(user.lifetime, {_TOTAL: groups[_TOTAL]})
+            user.window.extend(entries)
+            start = end
+        return run
 
     def _overlap(self, user: _User, user_id: int, h: Heartbeat) -> bool:
         """Put a heartbeat among earlier and later ones; False for a duplicate."""
@@ -197,8 +205,7 @@ class Counter:
         user.window.insert((time_us, h.id, keys))
         return True
 
-    def _remember_values(self, user: _User, user_id: int, h: Heartbeat) -> None:
-        project = h.project or ""
+    def _remember_values(self, user: _User, user_id: int, project: str, h: Heartbeat) -> None:
         known = self.stored_values(user_id, project)
         newest = newest_values(known, h)
         if newest is not known:
@@ -210,8 +217,8 @@ def newest_values(known: LastValues | None, h: Heartbeat) -> LastValues | None:
     """Take a heartbeat's language and branch where they are newer; at one instant the greater text, whatever the order."""
     language_at, language = (known.language_at_us, known.language) if known else (None, None)
     branch_at, branch = (known.branch_at_us, known.branch) if known else (None, None)
-    newer_language = h.language and (language_at is None or (h.time_us, h.language) > (language_at, language or ""))
-    newer_branch = h.branch and (branch_at is None or (h.time_us, h.branch) > (branch_at, branch or ""))
+    newer_language = is_real(h.language) and (language_at is None or (h.time_us, h.language) > (language_at, language or ""))
+    newer_branch = is_real(h.branch) and (branch_at is None or (h.time_us, h.branch) > (branch_at, branch or ""))
     if not (newer_language or newer_branch):
         return known
     if newer_language:
@@ -223,6 +230,10 @@ def newest_values(known: LastValues | None, h: Heartbeat) -> LastValues | None:
 
 def _order(h: Heartbeat) -> tuple[int, int]:
     return h.time_us, h.id
+
+
+def _time(h: Heartbeat) -> int:
+    return h.time_us
 
 
 def _keys(h: Heartbeat) -> tuple[GroupKey, ...]:
@@ -241,18 +252,33 @@ def _cached_keys(
     return group_keys(project, language, editor, operating_system, machine, category)
 
 
-def _extend(span: _Span, keys: tuple[GroupKey, ...], time_us: int) -> None:
-    groups = span.groups
-    for key in keys:
-        group = groups.get(key)
+def _measure(entries: Sequence[Entry]) -> Groups:
+    """Measure every group of entries given in order."""
+    groups: Groups = {}
+    for time_us, _, keys in entries:
+        for key in keys:
+            group = groups.get(key)
+            if group is None:
+                groups[key] = [time_us, time_us, 0, 1]
+            else:
+                gap = time_us - group[1]
+                group[2] += gap if gap < CAP_US else CAP_US
+                group[1] = time_us
+                group[3] += 1
+    return groups
+
+
+def _merge(span: _Span, later: Groups) -> None:
+    """Merge groups that begin after everything in the span."""
+    for key, (first_us, last_us, duration_us, count) in later.items():
+        group = span.groups.get(key)
         if group is None:
-            groups[key] = [time_us, time_us, 0, 1]
+            span.groups[key] = [first_us, last_us, duration_us, count]
         else:
-            gap = time_us - group[1]
-            group[2] += gap if gap < CAP_US else CAP_US
-            group[1] = time_us
-            group[3] += 1
-    span.changed.update(keys)
+            group[2] += min(first_us - group[1], CAP_US) + duration_us
+            group[1] = last_us
+            group[3] += count
+    span.changed.update(later)
 
 
 def _insert(

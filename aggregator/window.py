@@ -4,7 +4,7 @@ An entry is (time_us, id, groups), sorted; `groups` are the heartbeat's groups (
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from schemas.calendars import DAY_US
@@ -28,11 +28,13 @@ class Window:
         self._days: dict[int, list[Entry]] = {}
         self._read_day = read_day
 
-    def append(self, entry: Entry) -> None:
-        """Add an entry later than every other."""
-        self._recent.append(entry)
-        if self._days and (day := self._days.get(entry[0] // DAY_US)) is not None:
-            day.append(entry)
+    def extend(self, entries: Sequence[Entry]) -> None:
+        """Add entries in order, later than all others."""
+        self._recent.extend(entries)
+        if self._days:
+            for entry in entries:
+                if (day := self._days.get(entry[0] // DAY_US)) is not None:
+                    day.append(entry)
 
     def insert(self, entry: Entry) -> None:
         """Add an entry anywhere."""
