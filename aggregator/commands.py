@@ -17,6 +17,7 @@ from schemas.calendars import UTC_DAYS, is_zone, local_calendar
 from schemas.record import Command, Compact, Flush, Rebuild, RemoveUser, SetZone, StoredRecord, unpack_command
 from schemas.tables import command_results, last_values, segments, users
 from storage.directory import remove_user, set_zone
+from storage.errors import UnavailableError
 from storage.lake import Lake
 from storage.stats.segments import save_groups
 from storage.stats.shard import Shard
@@ -76,6 +77,7 @@ class CommandRunner:
                 return {"heartbeats": self._flush_tail()}
             case Compact():
                 self._flush_tail()
+                self._counter.forget()
                 return {"days": compact(self._shard, self._lake, min_files=self._compact_files, now_s=time.time())}
 
     def _finish(self, offset: int, answer: Answer, error: str | None = None) -> None:
@@ -94,7 +96,7 @@ class CommandRunner:
         )
 
     def _set_zone(self, user_id: int, zone: str, offset: int) -> None:
-        """Compute the new local days beside the old ones, then switch in one transaction: readers never see a mixture."""
+        """Compute the new local days beside the old ones, then switch at once: readers never see a mixture."""
         if not is_zone(zone):
             raise RefusedError(f"{zone!r} is no time zone of the IANA database.")
         calendar = local_calendar(zone)
@@ -113,8 +115,8 @@ class CommandRunner:
     def _flush_tail(self) -> int:
         try:
             return self._flush()
-        except OSError as error:
-            raise RefusedError(f"The tail could not be written to Parquet: {error}. It is kept; free room, try again.") from error
+        except (OSError, UnavailableError) as error:
+            raise RefusedError(f"The tail could not be written to Parquet and is kept; try again: {error}") from error
 
     def _remove(self, user_id: int) -> Answer:
         """Refuse the user's keys first, then erase the heartbeats; a crash between the two repeats the command."""

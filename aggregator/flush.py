@@ -6,7 +6,6 @@ time, holds no transaction of the shard and may run in a thread while counting g
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -18,19 +17,18 @@ from schemas.tables import tail
 from storage.errors import StorageError
 from storage.lake import Lake, catalog
 from storage.lake.catalog import LakeFile
-from storage.lake.columns import PackedRecord, batches_of, frame_of
+from storage.lake.columns import PackedRecord, batches_of, compact_texts, frame_of
 from storage.stats import Database
 from storage.stats.shard import Shard
 
 MAX_ROWS: Final = 500_000
-"""Heartbeats of one flush: it holds them in memory, some 1 KB each."""
+"""Heartbeats of one flush: it holds them in memory, some 800 bytes each."""
 
 _RECORDS_AT_ONCE: Final = 1_000  # copied out in one short read transaction
 _ROWS_AT_ONCE: Final = 10_000  # parsed together: some 5 MB of JSON
 
 
-@dataclass(frozen=True)
-class Flush:
+class Flush(NamedTuple):
     """A flush under way: a stretch of the tail (`records` rows, `rows` heartbeats) and the files that it becomes."""
 
     log: str
@@ -82,7 +80,7 @@ def write_files(flush: Flush, database: Database, lake: Lake) -> None:
     Raises `UnavailableError` when the disk refuses, `StorageError` when the tail is not what it was. What was written
     is deleted then, the tail is as before, and `begin_flush` may start again.
     """
-    frame = pl.concat([frame_of(records) for records in _records(database, flush)])
+    frame = pl.concat([compact_texts(frame_of(records)) for records in _parts(_records(database, flush))])
     frame = frame.with_columns(date=pl.col("time").cast(pl.Int64) // DAY_US).sort("date", "user_id", "time", "id")
     dates = frame["date"].rle().struct.unnest()
     if dates.rows() != [(file.rows, file.date) for file in flush.files]:
@@ -183,25 +181,8 @@ def _new_file(shard: Shard, stretch: _Stretch, date: int, bounds: _Bounds) -> La
     return LakeFile(path, date, shard.log, shard.number, *offsets, *bounds)
 
 
-def _records(database: Database, flush: Flush) -> Iterator[list[PackedRecord]]:
-    """Read the stretch in parts of about `_ROWS_AT_ONCE` heartbeats, each in a short transaction of its own."""
-    columns = (tail.c.offset, tail.c.user_id, tail.c.count, tail.c.value)
-    after = flush.first_offset - 1
-    while True:
-        with database.reading() as connection:
-            rows = connection.execute(
-                sa.select(*columns)
-                .where(*_within(flush), tail.c.offset > after)
-                .order_by(tail.c.offset)
-                .limit(_RECORDS_AT_ONCE)
-            ).all()
-        if not rows:
-            return
-        after = rows[-1][0]
-        yield from _parts([PackedRecord(user_id, count, value) for _, user_id, count, value in rows])
-
-
-def _parts(records: list[PackedRecord]) -> Iterator[list[PackedRecord]]:
+def _parts(records: Iterator[PackedRecord]) -> Iterator[list[PackedRecord]]:
+    """Group records to about `_ROWS_AT_ONCE` heartbeats."""
     part: list[PackedRecord] = []
     rows = 0
     for record in records:
@@ -212,3 +193,21 @@ def _parts(records: list[PackedRecord]) -> Iterator[list[PackedRecord]]:
             part, rows = [], 0
     if part:
         yield part
+
+
+def _records(database: Database, flush: Flush) -> Iterator[PackedRecord]:
+    """Read the stretch, `_RECORDS_AT_ONCE` in each short transaction."""
+    columns = (tail.c.offset, tail.c.user_id, tail.c.count, tail.c.value)
+    after = flush.first_offset - 1
+    while True:
+        with database.reading() as connection:
+            rows = connection.execute(
+                sa.select(*columns)
+                .where(*_within(flush._replace(first_offset=after + 1)))
+                .order_by(tail.c.offset)
+                .limit(_RECORDS_AT_ONCE)
+            ).all()
+        if not rows:
+            return
+        after = rows[-1][0]
+        yield from (PackedRecord(user_id, count, value) for _, user_id, count, value in rows)

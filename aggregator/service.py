@@ -117,6 +117,7 @@ class Aggregator:
         if batch:
             self._tail_rows += self._batches.count(batch)
         else:
+            self._end_flush(wait=True)  # commands rewrite what a flush reads
             self._commands.run(records[0])
             self._tail_rows = self._count_tail()
         return True
@@ -185,8 +186,8 @@ class Aggregator:
         if now - self._upkept_at < interval_s:
             return
         self._upkept_at = now
-        if self._flushing is None:
-            compact(self._shard, self._lake, min_files=self._config.compact_files, now_s=now)
+        if self._flushing is None and compact(self._shard, self._lake, min_files=self._config.compact_files, now_s=now):
+            self._counter.forget()  # the audit may have repaired what is held here
         while self._log.trim(self._shard.offset, int((now - self._config.log_keep_s) * 1_000_000)):
             pass
 

@@ -55,11 +55,10 @@ def _of_query(query_string: bytes) -> Credentials:
     if len(query_string) > MAX_QUERY_BYTES:
         return UNUSABLE
     try:
-        values = parse_qs(query_string, strict_parsing=False, errors="strict", max_num_fields=100).get(b"api_key")
-        key = values[0].decode() if values else ""
-    except ValueError:
+        keys = parse_qs(query_string.decode(), errors="strict", max_num_fields=100).get("api_key")
+    except ValueError:  # not UTF-8, or too many fields
         return UNUSABLE
-    return Credentials(given=True, keys=(key,)) if key else NONE_GIVEN
+    return Credentials(given=True, keys=(keys[0],)) if keys else NONE_GIVEN
 
 
 def _of_base64(value: str) -> tuple[str, ...]:
@@ -71,7 +70,8 @@ def _of_base64(value: str) -> tuple[str, ...]:
     if text is None:
         return ()
     user, colon, secret = text.partition(":")
-    return (text, secret or user) if colon else (text,)
+    key = secret or user
+    return (text, key) if colon and key else (key,)
 
 
 def _candidates(*keys: str) -> Credentials:

@@ -1,6 +1,7 @@
 """The heartbeat: as a plugin sends it, as the log keeps it, as the API answers it."""
 
 import datetime as dt
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -129,6 +130,7 @@ def fields_hash(heartbeat_id: int) -> str:
     return f"{heartbeat_id:016x}"
 
 
+@lru_cache(maxsize=256)  # the heartbeats of one request have one created_at
 def iso_utc(time_us: int) -> str:
     """Write microseconds since the epoch as ISO 8601 in UTC, to the millisecond as Rails does."""
     instant = dt.datetime.fromtimestamp(time_us // 1_000_000, dt.UTC)

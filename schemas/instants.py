@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Final, NoReturn
+from typing import Final
 
 from dateutil import parser
 
@@ -16,10 +16,19 @@ _MAX_MAGNITUDE: Final = 30  # digits before the point: nothing beyond is an inst
 _SCALES: Final = (6, 3, 0, -3)  # powers of ten from seconds, milli-, micro-, nanoseconds to microseconds
 _EXACT: Final = Context(prec=_MAX_TEXT + _MAX_MAGNITUDE, rounding=ROUND_HALF_EVEN)
 
+_BEYOND_US: Final = 10**_MAX_MAGNITUDE
+"""In place of what is larger, so that nothing computes with exponents that a client wrote: in no range."""
+
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _COMPACT_DATE: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)
 _FRACTION: Final = re.compile(r"(?<=:\d\d:\d\d)[.,](\d+)", re.ASCII)
 _LOST_PLUS: Final = re.compile(r"(:\d\d(?:[.,]\d+)?) (\d\d:?\d\d)", re.ASCII)
+
+_TIME_HELP: Final = (
+    "time must be Unix epoch seconds between 1000000000 and 1999999999 (a number, or numeric text; "
+    "milli-, micro- and nanoseconds are understood), or a date such as 2026-01-31T12:00:00Z"
+)
+_DATE_HELP: Final = "write a date with its year such as 2026-01-31 or 2026-01-31T12:00:00Z, or Unix epoch seconds"
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
@@ -42,15 +51,17 @@ def parse_time(value: object) -> int:
     """
     if value.__class__ is float:
         # Seconds, nearly always. The product is within 0.25 of the decimal's, so this decides all but near-halves.
-        product = value * 1e6  # type: ignore[operator] # mypy does not narrow on __class__, isinstance is slower
+        product = value * 1e6
         if MIN_TIME_US <= product < MAX_TIME_US - 1:
             rounded = round(product)
             if -0.25 <= product - rounded <= 0.25:
                 return rounded
-    time_us = _in_range(_number(value))
-    if time_us is None:
-        _refuse_time()
-    return time_us
+    elif value.__class__ is int and MIN_TIME_US <= (time_us := value * 1_000_000) < MAX_TIME_US:
+        return time_us
+    found = _in_range(_number(value))
+    if found is None:
+        raise InstantError(_TIME_HELP)
+    return found
 
 
 def parse_when(text: str) -> int:
@@ -68,7 +79,7 @@ def parse_when(text: str) -> int:
     else:
         time_us = _date_us(_LOST_PLUS.sub(r"\1+\2", text))
     if not _FIRST_US <= time_us <= _LAST_US:
-        _refuse_date()
+        raise InstantError(_DATE_HELP)
     return time_us
 
 
@@ -83,12 +94,12 @@ def _number(value: object) -> Decimal:
             return number
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 100:
         return Decimal(value)
-    _refuse_time()
+    raise InstantError(_TIME_HELP)
 
 
 def _decimal(text: str) -> Decimal:
     if len(text) > _MAX_TEXT:
-        _refuse_time()
+        raise InstantError(_TIME_HELP)
     return Decimal(text)
 
 
@@ -102,26 +113,29 @@ def _in_range(seconds: Decimal) -> int | None:
 
 def _rounded(number: Decimal, scale: int) -> int:
     if number and number.adjusted() > _MAX_MAGNITUDE:
-        return MAX_TIME_US * 10**_MAX_MAGNITUDE  # beyond every range, and nothing that large is computed with
+        return _BEYOND_US
     return int(number.scaleb(scale, _EXACT).to_integral_value(context=_EXACT))
 
 
 def _date_us(text: str) -> int:
     if not text or len(text) > _MAX_TEXT:
-        _refuse_date()
+        raise InstantError(_DATE_HELP)
     fraction = _FRACTION.search(text)
     whole = _FRACTION.sub("", text, count=1)
     try:
-        instant, other = (parser.parse(whole, default=day, tzinfos=_zone) for day in _DEFAULTS)
-        if instant != other:
-            _refuse_date()  # "10:30" or "Monday": the rest would come from today's date
-        if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=dt.UTC)
-        since = instant - _EPOCH
-    except (ValueError, OverflowError, TypeError, AttributeError, ArithmeticError, IndexError):
-        # dateutil lets what its parts raise through
-        _refuse_date()
+        instant, other = (_parsed(whole, day) for day in _DEFAULTS)
+        since = (instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)) - _EPOCH
+    except InstantError:
+        raise
+    except (ValueError, OverflowError, TypeError, AttributeError, ArithmeticError, IndexError) as error:
+        raise InstantError(_DATE_HELP) from error  # dateutil lets through what its parts raise
+    if instant != other:
+        raise InstantError(_DATE_HELP)  # "10:30" or "Monday": the rest would come from today's date
     return since // _MICROSECOND + (_rounded(Decimal(f"0.{fraction[1]}"), 6) if fraction else 0)
+
+
+def _parsed(text: str, default: dt.datetime) -> dt.datetime:
+    return parser.parse(text, default=default, tzinfos=_zone)
 
 
 def _zone(name: str | None, offset_s: int | None) -> dt.tzinfo | None:
@@ -132,14 +146,3 @@ def _zone(name: str | None, offset_s: int | None) -> dt.tzinfo | None:
     if name in {"UTC", "GMT", "Z", "z", "UT"}:
         return dt.UTC
     raise InstantError(f"the zone {name} is not known: write an offset such as +02:00, or Z")
-
-
-def _refuse_time() -> NoReturn:
-    raise InstantError(
-        "time must be Unix epoch seconds between 1000000000 and 1999999999 (a number, or numeric text; "
-        "milli-, micro- and nanoseconds are understood), or a date such as 2026-01-31T12:00:00Z"
-    )
-
-
-def _refuse_date() -> NoReturn:
-    raise InstantError("write a date with its year such as 2026-01-31 or 2026-01-31T12:00:00Z, or Unix epoch seconds")

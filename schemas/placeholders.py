@@ -1,7 +1,7 @@
 """`<<LAST_LANGUAGE>>` and `<<LAST_BRANCH>>` (semantics.md, section 2, rule 5)."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 import msgspec
 
@@ -27,9 +27,9 @@ Stored = Callable[[str], LastValues | None]
 _NO_VALUES: Final = LastValues()
 
 
-def is_real(value: str | None) -> bool:
+def is_real(value: str | None) -> TypeGuard[str]:
     """Tell whether a language, branch or project can stand in for a placeholder: not blank, not one itself."""
-    return value is not None and value not in _PLACEHOLDERS and not (not value or value.isspace())
+    return value is not None and value not in _PLACEHOLDERS and value.strip() != ""
 
 
 def has_placeholders(heartbeats: Sequence[Heartbeat]) -> bool:
@@ -61,9 +61,8 @@ class _Request:
         self._branches: dict[str, str] = {}
 
     def take(self, h: Heartbeat) -> Heartbeat:
-        project = self._last_project if h.project == LAST_PROJECT else h.project
-        if project is not None and not is_real(project):
-            project = None
+        named = self._last_project if h.project == LAST_PROJECT else h.project
+        project = named if is_real(named) else None
         if h.language == LAST_LANGUAGE:
             language = self._language(project)
             if language is None and self._infer:
@@ -87,7 +86,7 @@ class _Request:
 
     def _remember(self, project: str, h: Heartbeat) -> None:
         self._last_project = project
-        if h.language is not None and is_real(h.language):
+        if is_real(h.language):
             self._languages[project] = h.language
-        if h.branch is not None and is_real(h.branch):
+        if is_real(h.branch):
             self._branches[project] = h.branch

@@ -12,19 +12,19 @@ CAP_US: Final = 120_000_000
 
 
 class Segment(NamedTuple):
-    """A set of heartbeats: first and last instant, the capped gaps inside, how many."""
+    """A set of heartbeats: first and last instant, the capped gaps inside, how many (`beats`)."""
 
     first_us: int
     last_us: int
     duration_us: int
-    count: int
+    beats: int
 
 
 def merge(earlier: Segment, later: Segment) -> Segment:
     """Join two segments, the first wholly before (or touching) the second; associative."""
     gap = min(later.first_us - earlier.last_us, CAP_US)
     return Segment(
-        earlier.first_us, later.last_us, earlier.duration_us + gap + later.duration_us, earlier.count + later.count
+        earlier.first_us, later.last_us, earlier.duration_us + gap + later.duration_us, earlier.beats + later.beats
     )
 
 

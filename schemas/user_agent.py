@@ -41,8 +41,8 @@ _SYSTEMS: Final = (
     (re.compile(r"\bwsl2?\b"), "wsl"),
     (re.compile(r"\bandroid\b"), "android"),
     (re.compile(r"\b(?:iphone|ipad|ios)\b"), "ios"),
-    (re.compile(r"windows|\bwin(?:32|64)?[_\b]"), "windows"),
-    (re.compile(r"macintosh|mac[ _]?os|\bmac[_\b]|darwin"), "macos"),
+    (re.compile(r"windows|\bwin(?:32|64)?(?:_|\b)"), "windows"),
+    (re.compile(r"macintosh|mac[ _]?os|\bmac(?:_|\b)|darwin"), "macos"),
     (re.compile(r"\bcros\b|chrome ?os"), "chromeos"),
     (re.compile(r"linux"), "linux"),
 )
@@ -70,11 +70,11 @@ _SPACED_NAMES: Final = (
     (re.compile(r"intellij idea", re.IGNORECASE), "intellijidea"),
 )
 # What may open a chain in an AI category without being a model: agents, and editors under another editor's plugin.
-_NEVER_MODELS: Final = frozenset(
-    "amp antigravity antigravity-cli antigravity-desktop claude-code claudecode cline code-server codex codex-cli "
-    "continue copilot cursor fish gemini-cli github-copilot github-copilot-cli githubcopilot goose kiro neovim nvim "
-    "opencode opencode-cli opencode-desktop pi positron qoder qwen-code qwen-code-cli roo-code trae vim vscode "
-    "vscodium windsurf zed zsh".split()
+_NEVER_MODELS: Final = re.compile(
+    r"amp|antigravity|antigravity-cli|antigravity-desktop|claude-code|claudecode|cline|code-server|codex"
+    r"|codex-cli|continue|copilot|cursor|fish|gemini-cli|github-copilot|github-copilot-cli|githubcopilot"
+    r"|goose|kiro|neovim|nvim|opencode|opencode-cli|opencode-desktop|pi|positron|qoder|qwen-code"
+    r"|qwen-code-cli|roo-code|trae|vim|vscode|vscodium|windsurf|zed|zsh"
 )
 
 
@@ -125,7 +125,7 @@ def _starts_with_model(products: list[_Product]) -> bool:
         return False
     first, *rest = products
     stems = {_plugin_stem(p.name) for p in rest}
-    if first.name in _NEVER_MODELS or first.name in stems or _plugin_stem(first.name):
+    if _NEVER_MODELS.fullmatch(first.name) or _EDITORS.get(first.name, first.name) in stems or _plugin_stem(first.name):
         return False
     others = [p for p in rest if p.version and not _plugin_stem(p.name)]
     if any(p.version == first.version for p in others):

@@ -231,9 +231,7 @@ class SqliteLogReader:
     def end(self) -> int:
         """Give the last offset ever appended (0: none)."""
         with self._reading():
-            row = self._connection.execute(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
-            ).fetchone()
+            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
         return row[0] if row else 0
 
     def wait(self, timeout_s: float) -> None:

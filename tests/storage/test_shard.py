@@ -34,9 +34,14 @@ def test_a_transaction_moves_the_watermark_with_what_it_writes(database):
 
 def test_a_failed_transaction_moves_nothing(database):
     shard = Shard.take(database, "log")
-    with pytest.raises(ZeroDivisionError), shard.writing(7) as connection:
-        connection.execute(sa.insert(meta).values(name="written", value=""))
-        raise ZeroDivisionError
+
+    def fail():
+        with shard.writing(7) as connection:
+            connection.execute(sa.insert(meta).values(name="written", value=""))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert watermark(database) == (1, 0)
     assert shard.offset == 0
     assert "written" not in facts(database)

@@ -1,0 +1,74 @@
+"""The query API: read-only HTTP over stats, tail and lake."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+
+from query_api import heartbeats, home, stats, statusbar_route, users
+from query_api.access import Services
+from query_api.config import QueryConfig
+from query_api.errors import install_error_handlers
+from query_api.headers import ApiHeaders
+from query_api.openapi import HeartlineApi
+from query_api.statusbar import Keys, StatusBarApp
+from storage.directory import Directory
+from storage.history import History
+from storage.stats import Database
+from storage.stats.reader import StatsReader
+
+_DESCRIPTION: Final = """Coding time: heartbeats of WakaTime-compatible plugins, counted exactly, answered at once.
+
+Send your API key as `Authorization: Bearer KEY`, as Basic, or as `?api_key=KEY`. Every error is `{"error": "…"}`.
+
+Durations are sums of the gaps between heartbeats, each counted for at most two minutes. Instants are UTC where
+they name no zone.
+"""
+
+
+def now_us() -> int:
+    """Give the time, microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def create_app(
+    config: QueryConfig,
+    database: Database,
+    keys: Keys,
+    history: History,
+    clock: Callable[[], int] = now_us,
+) -> FastAPI:
+    """Make the application. `clock` gives microseconds since the epoch. `database` stays the caller's to close."""
+    reader = StatsReader(database)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with closing(reader):
+            yield
+
+    app = HeartlineApi(
+        title="Heartline",
+        version=version("heartline"),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.services = Services(
+        config=config,
+        reader=reader,
+        directory=Directory(database),
+        history=history,
+        keys=keys,
+        statusbar=StatusBarApp(reader, keys, config.statusbar_text, clock),
+        clock=clock,
+    )
+    for subject in (statusbar_route, users, stats, heartbeats, home):
+        app.include_router(subject.router)
+    app.add_middleware(ApiHeaders)
+    install_error_handlers(app)
+    return app

@@ -1,0 +1,23 @@
+"""What the query API is told at start."""
+
+import dataclasses
+from typing import Final, Literal
+
+Lookups = Literal["any", "operator"]
+TextStyle = Literal["long", "short"]
+
+PREFIXES: Final = ("/api/hackatime/v1", "/api/v1", "/api/compat/wakatime/v1")
+"""Where clients of Hackatime, WakaTime and Wakapi look for `/users/…`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryConfig:
+    """Settings of the query API.
+
+    `stats_api_key`: the operator's key, None for none. `lookups`: whose key finds users by email and Slack id.
+    `statusbar_text`: the seed's wording ("2 hrs") or Hackatime's ("2h").
+    """
+
+    stats_api_key: str | None = dataclasses.field(default=None, repr=False)
+    lookups: Lookups = "any"
+    statusbar_text: TextStyle = "long"

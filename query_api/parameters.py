@@ -1,0 +1,105 @@
+"""The parameters of the API: what they mean, how they are bounded and read (semantics.md, sections 4 and 5)."""
+
+import datetime as dt
+from typing import Annotated, Final, NamedTuple
+
+from dateutil.relativedelta import relativedelta
+from fastapi import Path
+from pydantic import StringConstraints
+
+from query_api.errors import ApiError
+from schemas.calendars import DAY_US
+from schemas.instants import parse_when
+from storage.stats.reader import Span
+
+MAX_NAME: Final = 320
+"""The longest email address; no name or id is longer."""
+
+MAX_WHEN: Final = 64
+"""Any way to write an instant fits."""
+
+MAX_LISTED: Final = 100
+"""Heartbeats that `limit` may ask for; more gives these many."""
+
+_SECOND_US: Final = 1_000_000
+
+Username = Annotated[
+    str, Path(max_length=MAX_NAME, description="A username, user id or Slack id; `current` or `my`: the key's owner.")
+]
+AnyId = Annotated[str, Path(max_length=MAX_NAME, description="Anything, such as `current`: the key tells the user.")]
+When = Annotated[str, StringConstraints(max_length=MAX_WHEN)] | None
+Flag = Annotated[str, StringConstraints(max_length=16)] | None
+Name = Annotated[str, StringConstraints(max_length=MAX_NAME)] | None
+Names = Annotated[str, StringConstraints(max_length=2048)] | None
+
+
+class Window(NamedTuple):
+    """An inclusive window of instants, and whether the request named any end of it."""
+
+    from_us: int
+    to_us: int
+    is_given: bool
+
+
+def stats_span(start_date: str | None, end_date: str | None, now_us: int) -> Span:
+    """Read a stats range [start, end): the last ten years until 23:59:59 UTC today by default. Raises 422."""
+    start_us = _ten_years_before(now_us) if not start_date else _instant(start_date, "start_date")
+    end_us = _day_start(now_us) + DAY_US - _SECOND_US if not end_date else _instant(end_date, "end_date")
+    return Span(start_us, end_us)
+
+
+def in_whole_seconds(span: Span) -> Span:
+    """Cut both ends to whole seconds."""
+    return Span(span.from_us // _SECOND_US * _SECOND_US, span.to_us // _SECOND_US * _SECOND_US)
+
+
+def whole_days(start_date: str | None, end_date: str | None, now_us: int) -> Span:
+    """Read a range of whole UTC days, both included: the last ten years by default. Raises 422."""
+    start_us = _ten_years_before(now_us) if not start_date else _instant(start_date, "start_date")
+    end_us = now_us if not end_date else _instant(end_date, "end_date")
+    return Span(_day_start(start_us), _day_start(end_us) + DAY_US)
+
+
+def window_of(start: str | None, end: str | None, names: tuple[str, str], now_us: int) -> Window:
+    """Read an inclusive window: the current UTC day by default; `names` are the parameters' own. Raises 422."""
+    today_us = _day_start(now_us)
+    from_us = _instant(start, names[0]) if start else today_us
+    to_us = _instant(end, names[1]) if end else today_us + DAY_US - 1
+    return Window(from_us, to_us, bool(start or end))
+
+
+def limit_of(text: str | None) -> int | None:
+    """Read how many heartbeats to list, at most `MAX_LISTED`; None for all. Raises 422 below 1 or for no number."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
+        raise ApiError(422, "limit must be a whole number from 1 to 100")
+    return min(int(text), MAX_LISTED)
+
+
+def list_limit_of(text: str | None) -> int | None:
+    """Read how many entries a list of stats may have; 0, nothing and no number: all (None). Raises 422 below 0."""
+    try:
+        limit = int(text or 0)
+    except ValueError:
+        return None
+    if limit < 0:
+        raise ApiError(422, "limit must not be negative")
+    return limit or None
+
+
+def _instant(text: str, name: str) -> int:
+    try:
+        return parse_when(text)
+    except ValueError as error:
+        raise ApiError(422, f"Invalid {name}") from error
+
+
+def _day_start(time_us: int) -> int:
+    return time_us // DAY_US * DAY_US
+
+
+def _ten_years_before(now_us: int) -> int:
+    seconds, rest_us = divmod(now_us, _SECOND_US)
+    then = dt.datetime.fromtimestamp(seconds, dt.UTC) - relativedelta(years=10)
+    return int(then.timestamp()) * _SECOND_US + rest_us

@@ -1,0 +1,120 @@
+"""DuckDB over lake and tail: what the jobs, the audit and ad-hoc SQL read."""
+
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+import duckdb
+import pyarrow as pa
+import sqlalchemy as sa
+
+from schemas.arrow import LAKE_SCHEMA
+from schemas.calendars import DAY_US
+from schemas.tables import lake_files, tail
+from storage.errors import StorageError, UnavailableError
+from storage.lake import Lake, catalog
+from storage.lake.columns import PackedRecord, batches_of, frame_of
+
+MEMORY_LIMIT: Final = "512MB"
+"""What does not fit is sorted in a temporary folder instead."""
+
+_ATTEMPTS: Final = 5
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "autoinstall_known_extensions": "false",  # nothing is downloaded at run time
+    "autoload_known_extensions": "false",
+    "memory_limit": MEMORY_LIMIT,
+}
+
+_T = TypeVar("_T")
+
+
+class Scope(NamedTuple):
+    """Which heartbeats a job is about: users first_user..last_user, times [from_us, to_us)."""
+
+    first_user: int = -(1 << 63)
+    last_user: int = (1 << 63) - 1
+    from_us: int = -(1 << 62)
+    to_us: int = 1 << 62
+
+
+EVERYTHING: Final = Scope()
+
+
+class Snapshot(NamedTuple):
+    """Where the heartbeats of a scope are, and perhaps others: tail records, copied out, and lake files' paths."""
+
+    records: list[PackedRecord]
+    paths: list[str]
+
+
+def open_duckdb() -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB of its own, in UTC and bounded in memory; its temporary folder goes when it is closed."""
+    folder = Path(tempfile.gettempdir()) / f"heartline-duckdb-{secrets.token_hex(8)}"
+    duck = duckdb.connect(config={**_CONFIG, "temp_directory": str(folder)})
+    duck.execute("SET TimeZone='UTC'")
+    return duck
+
+
+def take_snapshot(connection: sa.Connection, scope: Scope = EVERYTHING) -> Snapshot:
+    """Find a scope's heartbeats, in the caller's transaction, which can end before a file is opened."""
+    records = connection.execute(
+        sa.select(tail.c.user_id, tail.c.count, tail.c.value).where(
+            tail.c.user_id.between(scope.first_user, scope.last_user),
+            tail.c.max_us >= scope.from_us,
+            tail.c.min_us < scope.to_us,
+        )
+    )
+    files = catalog.live_files(
+        connection,
+        lake_files.c.date.between(scope.from_us // DAY_US, (scope.to_us - 1) // DAY_US),
+        lake_files.c.min_user <= scope.last_user,
+        lake_files.c.max_user >= scope.first_user,
+        lake_files.c.max_us >= scope.from_us,
+        lake_files.c.min_us < scope.to_us,
+    )
+    return Snapshot([PackedRecord(*row) for row in records], [file.path for file in files])
+
+
+def show_heartbeats(duck: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot) -> None:
+    """Make the view `heartbeats` of a snapshot: lake columns, each heartbeat once, in no order."""
+    batches = batches_of(frame_of(snapshot.records)) if snapshot.records else ()
+    duck.register("tail_heartbeats", pa.Table.from_batches(batches, schema=LAKE_SCHEMA))
+    parts = ["SELECT * FROM tail_heartbeats"]
+    if snapshot.paths:
+        parts.append(f"SELECT * FROM {parquet_source([lake.absolute(path) for path in snapshot.paths])}")
+    duck.execute(f"CREATE OR REPLACE TEMP VIEW heartbeats AS {' UNION ALL '.join(parts)}")
+
+
+def parquet_source(files: Sequence[str]) -> str:
+    """Write files as a table expression; views take no parameters."""
+    names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{names}], hive_partitioning=false)"
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn what DuckDB raises into `StorageError`."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StorageError(f"DuckDB failed on the lake: {error}.") from error
+
+
+def while_files_vanish(attempt: Callable[[], _T]) -> _T:
+    """Run a job that takes a snapshot and reads it, again where compaction deleted a file in between.
+
+    Raises `UnavailableError` when that does not end, `StorageError` when a file cannot be read.
+    """
+    error: StorageError | None = None
+    for _ in range(_ATTEMPTS):
+        try:
+            with clear_errors():
+                return attempt()
+        except StorageError as failed:
+            if not isinstance(failed.__cause__, duckdb.IOException):
+                raise
+            error = failed
+    raise UnavailableError(f"Lake files that the database lists cannot be read: {error}.") from error

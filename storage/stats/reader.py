@@ -1,0 +1,315 @@
+"""Reading the stats tables: today's total for the status bar, and ranges for everything else.
+
+A range [from, to) is read as whole months, the whole days that no month covers, and the days at its ends
+(design.md, "The one idea"). Only a day at an end that the cut really divides is left to the heartbeats themselves.
+"""
+
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from schemas.calendars import DAY_US, LIFETIME, UTC_DAYS, UTC_MONTHS, Period, local_calendar, month_of, period_at
+from schemas.dimensions import NULL, Dimension, Value, decode_value
+from schemas.instants import MAX_TIME_US, MIN_TIME_US
+from schemas.segment import Segment, merge_all
+from schemas.tables import segments, users
+from storage.errors import UnavailableError
+from storage.stats.database import Database
+
+_USERS_AT_ONCE: Final = 200
+"""Users measured in one snapshot: 200 with 400 periods each stay well below a second."""
+
+_BUSY_TIMEOUT_S: Final = 1.0
+"""A reader of a WAL never waits for a writer, only for the rare moment in which the file is set up or recovered."""
+
+_TODAY: Final = """
+SELECT u.timezone, s.duration_us
+FROM users AS u
+LEFT JOIN segments AS s
+  ON s.user_id = u.user_id AND s.calendar = ? AND s.day = ? AND s.dimension = 0 AND s.value = ?
+WHERE u.user_id = ?
+"""
+
+
+class Today(NamedTuple):
+    """A user's total of one local day."""
+
+    duration_us: int
+    timezone: str
+    day: Period
+
+
+class Span(NamedTuple):
+    """Instants [from_us, to_us)."""
+
+    from_us: int
+    to_us: int
+
+
+class Cover(NamedTuple):
+    """How stored periods cover a range: numbers of whole months and days, and what of its ends' days lies inside."""
+
+    months: list[int]
+    days: list[int]
+    ends: list[Span]
+
+
+Pieces = dict[tuple[Dimension, Value], list[Segment]]
+"""For each group the segments of disjoint periods, in no order yet."""
+
+
+class RangeRead(NamedTuple):
+    """What the tables know of a range; `missing`: parts of it that only the heartbeats themselves can measure."""
+
+    pieces: Pieces
+    missing: list[Span]
+
+
+class StatsReader:
+    """Reads segments, each call in one snapshot; `database` is only read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._today = _TodayStatement(database)
+
+    def today(self, user_id: int, timezone: str, now_us: int) -> Today | None:
+        """Read a user's total of the local day that holds `now_us`; None when there is no such user.
+
+        `timezone` is what the caller believes the user's zone to be; zone and total come from one snapshot, and where
+        the zone turns out to be another one, that one's day is read. Raises `UnavailableError`.
+        """
+        return self._today.read(user_id, timezone, now_us)
+
+    def read_range(self, user_id: int, span: Span, dimensions: Iterable[Dimension]) -> RangeRead:
+        """Read the segments of a user's heartbeats in `span`, by group, in one snapshot."""
+        wanted = sorted({Dimension.TOTAL, *dimensions})
+        months, days, ends = cover(span)
+        end_days = {end.from_us // DAY_US: end for end in ends}
+        with self._database.reading() as connection:
+            whole = _select_rows(connection, user_id, UTC_MONTHS, months, wanted)
+            whole += _select_rows(connection, user_id, UTC_DAYS, days, wanted)
+            divided = _select_rows(connection, user_id, UTC_DAYS, list(end_days), wanted)
+        usable, missing = _judge_ends(divided, end_days)
+        return RangeRead(_group(whole + usable), missing)
+
+    def total_of_everyone(self, span: Span) -> int:
+        """Sum all users' totals in `span`, which starts and ends at UTC midnights, in microseconds."""
+        total_us = 0
+        after: int | None = None
+        while True:
+            with self._database.reading() as connection:
+                lifetimes = _select_lifetimes(connection, after)
+                total_us += _sum_totals(connection, lifetimes, span)
+            if len(lifetimes) < _USERS_AT_ONCE:
+                return total_us
+            after = lifetimes[-1].user_id
+
+    def ping(self) -> None:
+        """Raise when the database does not answer."""
+        with self._database.reading() as connection:
+            connection.execute(sa.select(sa.literal(1)))
+
+    def close(self) -> None:
+        """Close the connection of its own; the database is the caller's."""
+        self._today.close()
+
+
+def cover(span: Span) -> Cover:
+    """Divide a range into whole UTC months, whole UTC days, and the parts of the days at its ends."""
+    # No accepted heartbeat lies outside, so no range needs to be wider.
+    start, end = max(span.from_us, MIN_TIME_US), min(span.to_us, MAX_TIME_US)
+    if start >= end:
+        return Cover([], [], [])
+    first_day, last_day = -(-start // DAY_US), end // DAY_US
+    if first_day > last_day:
+        return Cover([], [], [Span(start, end)])
+    ends = [Span(start, first_day * DAY_US), Span(last_day * DAY_US, end)]
+    months, days = _whole_periods(first_day, last_day)
+    return Cover(months, days, [end for end in ends if end.from_us < end.to_us])
+
+
+def _whole_periods(first_day: int, last_day: int) -> tuple[list[int], list[int]]:
+    months: list[int] = []
+    days: list[int] = []
+    day = first_day
+    while day < last_day:
+        month = month_of(day)
+        following = month.end_us // DAY_US
+        if day == month.day and following <= last_day:
+            months.append(day)
+            day = following
+        else:
+            days.append(day)
+            day += 1
+    return months, days
+
+
+class _Row(NamedTuple):
+    day: int
+    dimension: int
+    value: str
+    segment: Segment
+
+
+def _select_rows(
+    connection: sa.Connection, user_id: int, calendar: str, days: Sequence[int], dimensions: Sequence[Dimension]
+) -> list[_Row]:
+    if not days:
+        return []
+    c = segments.c
+    rows = connection.execute(
+        sa.select(c.day, c.dimension, c.value, c.first_us, c.last_us, c.duration_us, c.count).where(
+            c.user_id == user_id, c.calendar == calendar, c.day.in_(days), c.dimension.in_(dimensions)
+        )
+    )
+    return [_Row(day, dim, value, Segment(first, last, us, n)) for day, dim, value, first, last, us, n in rows]
+
+
+def _judge_ends(rows: Iterable[_Row], ends: dict[int, Span]) -> tuple[list[_Row], list[Span]]:
+    """Tell which days at the ends the cut leaves whole, and which parts it really divides."""
+    whole: set[int] = set()
+    missing: list[Span] = []
+    rows = list(rows)
+    for row in rows:
+        if row.dimension != Dimension.TOTAL:
+            continue
+        cut = ends[row.day]
+        if cut.from_us <= row.segment.first_us and row.segment.last_us < cut.to_us:
+            whole.add(row.day)
+        elif row.segment.first_us < cut.to_us and cut.from_us <= row.segment.last_us:
+            missing.append(cut)
+    return [row for row in rows if row.day in whole], missing
+
+
+def _group(rows: Iterable[_Row]) -> Pieces:
+    pieces: Pieces = defaultdict(list)
+    for row in rows:
+        pieces[Dimension(row.dimension), decode_value(row.value)].append(row.segment)
+    return dict(pieces)
+
+
+class _Lifetime(NamedTuple):
+    user_id: int
+    first_us: int
+    last_us: int
+    duration_us: int
+
+
+def _select_lifetimes(connection: sa.Connection, after: int | None) -> list[_Lifetime]:
+    c = segments.c
+    selection = (
+        sa.select(users.c.user_id, c.first_us, c.last_us, c.duration_us)
+        .join_from(
+            users,
+            segments,
+            sa.and_(
+                c.user_id == users.c.user_id,
+                c.calendar == LIFETIME,
+                c.day == 0,
+                c.dimension == Dimension.TOTAL,
+                c.value == NULL,
+            ),
+        )
+        .order_by(users.c.user_id)
+        .limit(_USERS_AT_ONCE)
+    )
+    if after is not None:
+        selection = selection.where(users.c.user_id > after)
+    return [_Lifetime(*row) for row in connection.execute(selection)]
+
+
+def _sum_totals(connection: sa.Connection, lifetimes: Iterable[_Lifetime], span: Span) -> int:
+    """Sum totals in a span of whole days: a lifetime wholly inside serves as it is."""
+    total_us = 0
+    divided: list[int] = []
+    for lifetime in lifetimes:
+        if span.from_us <= lifetime.first_us and lifetime.last_us < span.to_us:
+            total_us += lifetime.duration_us
+        elif lifetime.first_us < span.to_us and span.from_us <= lifetime.last_us:
+            divided.append(lifetime.user_id)
+    if not divided:
+        return total_us
+    pieces: dict[int, list[Segment]] = defaultdict(list)
+    months, days, _ = cover(span)
+    for calendar, numbers in ((UTC_MONTHS, months), (UTC_DAYS, days)):
+        for user_id, segment in _select_totals(connection, divided, calendar, numbers):
+            pieces[user_id].append(segment)
+    merged = (merge_all(sorted(segments)) for segments in pieces.values())
+    return total_us + sum(segment.duration_us for segment in merged if segment)
+
+
+def _select_totals(
+    connection: sa.Connection, user_ids: Sequence[int], calendar: str, days: Sequence[int]
+) -> list[tuple[int, Segment]]:
+    c = segments.c
+    rows = connection.execute(
+        sa.select(c.user_id, c.first_us, c.last_us, c.duration_us, c.count).where(
+            c.user_id.in_(user_ids),
+            c.calendar == calendar,
+            c.day.in_(days),
+            c.dimension == Dimension.TOTAL,
+            c.value == NULL,
+        )
+    )
+    return [(user_id, Segment(*rest)) for user_id, *rest in rows]
+
+
+class _TodayStatement:
+    """One prepared statement on a connection of its own: the status bar is asked far more often than anything else."""
+
+    def __init__(self, database: Database) -> None:
+        self._path = database.url.database or ""
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._days: dict[str, Period] = {}  # by calendar; there are some 600 zones
+
+    def read(self, user_id: int, timezone: str, now_us: int) -> Today | None:
+        while True:
+            calendar = local_calendar(timezone)
+            day = self._day(calendar, now_us)
+            row = self._select(calendar, day.day, user_id)
+            if row is None:
+                return None
+            if row[0] == timezone:
+                return Today(row[1] or 0, timezone, day)
+            timezone = row[0]
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _day(self, calendar: str, now_us: int) -> Period:
+        day = self._days.get(calendar)
+        if day is None or not day.start_us <= now_us < day.end_us:
+            day = self._days[calendar] = period_at(calendar, now_us)
+        return day
+
+    def _select(self, calendar: str, day: int, user_id: int) -> tuple[str, int | None] | None:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = _connect_read_only(self._path)
+                row: tuple[str, int | None] | None = self._connection.execute(
+                    _TODAY, (calendar, day, NULL, user_id)
+                ).fetchone()
+            except sqlite3.Error as error:
+                self._connection = None
+                raise UnavailableError(f"The stats database cannot be read: {error}.") from error
+            return row
+
+
+def _connect_read_only(path: str) -> sqlite3.Connection:
+    # "rw" for the WAL's index, without making an empty database where there is none.
+    address = f"file:{quote(path)}?mode=rw"
+    connection = sqlite3.connect(
+        address, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA query_only=ON")
+    return connection
