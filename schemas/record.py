@@ -1,6 +1,7 @@
 """The log record: what travels from ingest to the aggregator. One request's heartbeats make one record."""
 
 import enum
+import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -77,14 +78,25 @@ _line_decoder = msgspec.json.Decoder(Heartbeat)
 _command_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 
 
+class _Zstd(threading.local):
+    """Contexts are costly to make (more than their work on one request) and belong to one thread."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
+
+
 def compress(lines: bytes) -> bytes:
     """Compress NDJSON; the size is in the frame, so that readers can allocate once."""
-    return zstandard.compress(lines, 1)
+    return _zstd.compressor.compress(lines)
 
 
 def decompress(value: bytes) -> bytes:
     """Undo `compress`."""
-    return zstandard.decompress(value)
+    return _zstd.decompressor.decompress(value)
 
 
 def heartbeat_records(user_id: int, heartbeats: Sequence[Heartbeat]) -> list[Record]:

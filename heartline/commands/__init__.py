@@ -1,0 +1,1 @@
+"""The commands of `heartline`, by subject; `heartline.cli` puts them together."""

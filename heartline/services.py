@@ -1,0 +1,171 @@
+"""The four services, each wired from its parts and run until it is told to stop.
+
+`ready` is called once a service answers (or follows the log). All raise `StorageError` when a place cannot be had.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import ExitStack, aclosing, asynccontextmanager, closing
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from heartline.places import FreeSpace
+from heartline.settings import Settings
+from storage.directory import Directory, KeyCache
+from storage.errors import StorageError
+from storage.stats import Database
+
+if TYPE_CHECKING:  # each process loads what it runs, and nothing else
+    from aggregator.service import AggregatorConfig
+    from ingest.app import IngestApp
+
+logger = logging.getLogger(__name__)
+
+_REFRESH_KEYS_S = 0.5  # changes in the directory take effect within 2 s
+_CHECK_DISK_S = 1.0
+_DRAIN_WITHIN_S = 5.0  # the rest of a stop's 10 s is for the other processes
+_BEHIND_THE_FRONT = "*"  # the only peer of a private Unix socket is the front, which names the client
+
+Ready = Callable[[], None]
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+async def front(
+    settings: Settings, listener: socket.socket, query_socket: str, stop: asyncio.Event, ready: Ready
+) -> None:
+    """Run the public port of `heartline up`: ingest and status bar here, all else behind `query_socket`."""
+    from heartline.forward import Forwarder
+    from heartline.front import Front, Guard
+    from heartline.serving import serve
+    from query_api.statusbar import StatusBarApp
+    from storage.stats.reader import StatsReader
+
+    space = FreeSpace(settings)
+    async with _directory(settings) as (database, keys), _ingest(settings, keys, space) as ingest:
+        reader = StatsReader(database)
+        status_bar = StatusBarApp(reader, keys, settings.statusbar_text, _now_us)
+        async with aclosing(Forwarder(query_socket)) as forwarder:
+            app = Guard(Front(ingest, status_bar, forwarder), access_log=settings.access_log)
+            await serve(app, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
+
+
+async def ingest(settings: Settings, listener: socket.socket, stop: asyncio.Event, ready: Ready) -> None:
+    """Run ingest alone, with `/up`."""
+    from heartline.front import Guard, IngestAlone
+    from heartline.serving import serve
+
+    space = FreeSpace(settings)
+    async with _directory(settings) as (_, keys), _ingest(settings, keys, space) as app:
+        guarded = Guard(IngestAlone(app, space.reason), access_log=settings.access_log)
+        await serve(guarded, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
+
+
+async def query(
+    settings: Settings, listener: socket.socket, stop: asyncio.Event, ready: Ready, *, behind_front: bool = False
+) -> None:
+    """Run the read API, at a port of its own or behind the front."""
+    from heartline.front import Guard
+    from heartline.serving import serve
+    from query_api.app import create_app
+    from query_api.config import QueryConfig
+    from storage.history import History
+    from storage.lake.folder import FolderLake
+
+    operator = settings.stats_api_key
+    config = QueryConfig(
+        stats_api_key=operator.get_secret_value() if operator else None,
+        lookups=settings.lookups,
+        statusbar_text=settings.statusbar_text,
+    )
+    async with _directory(settings) as (database, keys):
+        app = create_app(config, database, keys, History(database, FolderLake(settings.lake_path)))
+        proxies = _BEHIND_THE_FRONT if behind_front else settings.trusted_proxies
+        guarded = Guard(app, access_log=settings.access_log and not behind_front)
+        await serve(guarded, listener, stop, ready, trusted_proxies=proxies)
+
+
+def aggregate(settings: Settings, stop: threading.Event, ready: Ready) -> None:
+    """Follow the log until `stop` is set, then count what is left and flush it."""
+    from aggregator.service import Aggregator
+    from storage.lake.folder import FolderLake
+    from storage.log.sqlite import SqliteLogReader
+
+    with ExitStack() as stack:
+        log = stack.enter_context(closing(SqliteLogReader(settings.log_path)))
+        database = stack.enter_context(closing(Database(settings.stats_url)))
+        aggregator = Aggregator(database, log, FolderLake(settings.lake_path), aggregator_config(settings))
+        ready()
+        aggregator.run(stop)
+
+
+def aggregator_config(settings: Settings) -> "AggregatorConfig":
+    """Give the aggregator its part of the settings."""
+    from aggregator.service import AggregatorConfig
+
+    return AggregatorConfig(
+        flush_rows=settings.flush_rows,
+        flush_interval_s=settings.flush_interval,
+        cache_rows=settings.cache_rows,
+        compact_files=settings.compact_files,
+        log_keep_s=settings.log_keep,
+        stop_within_s=_DRAIN_WITHIN_S,
+    )
+
+
+def run_async(main: Coroutine[None, None, None]) -> None:
+    """Run a service's coroutine on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+@asynccontextmanager
+async def _directory(settings: Settings) -> AsyncIterator[tuple[Database, KeyCache]]:
+    with closing(Database(settings.stats_url)) as database:
+        keys = KeyCache(Directory(database))
+        async with _every(_REFRESH_KEYS_S, keys.refresh, "The directory"):
+            yield database, keys
+
+
+@asynccontextmanager
+async def _ingest(settings: Settings, keys: KeyCache, space: FreeSpace) -> "AsyncIterator[IngestApp]":
+    """Give the ingest application; at the end, what it queued is made durable."""
+    from ingest.app import IngestApp, Limits
+    from storage.log.sqlite import SqliteLogWriter
+
+    log = SqliteLogWriter(settings.log_path, max_queued_bytes=settings.queue_bytes)
+    try:
+        async with _every(_CHECK_DISK_S, space.check, "The disk"):
+            yield IngestApp(log, keys, Limits(max_body_bytes=settings.max_body_bytes, ready=space.reason), _now_us)
+    finally:
+        await log.close()
+
+
+@asynccontextmanager
+async def _every(interval_s: float, action: Callable[[], None], what: str) -> AsyncIterator[None]:
+    """Do `action` every `interval_s` seconds meanwhile; a failure is logged when it begins, and tried again."""
+
+    async def repeat() -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                action()
+                failing = False
+            except (StorageError, OSError) as error:
+                if not failing:
+                    logger.warning("%s cannot be checked: %s", what, error)
+                failing = True
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()

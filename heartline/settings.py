@@ -1,0 +1,172 @@
+"""The settings: read once from the environment (HEARTLINE_*) and equal flags, checked, then never changed."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX: Final = "HEARTLINE_"
+PLACES: Final = ("data", "log_url", "stats_url", "lake_url")
+"""Where data rests: what every command takes."""
+
+
+_FOLLOWS: Final = "default_factory_not_called"
+"""Pydantic's report about a setting whose default needs one that is wrong: no news."""
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used, in one line."""
+
+
+class Settings(BaseSettings):
+    """All settings of all services. Make one with `read_settings`, which explains what is wrong in one line."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    # A folder beside the one who tries it out: seen at once, and gone by deleting it.
+    data: Path = Field(Path("./data"), description="folder of everything that is kept")
+    # A file of its own: ingest's fsyncs do not wait for the aggregator's.
+    log_url: str = Field(
+        default_factory=lambda known: f"sqlite:///{known['data']}/log.db", description="the log (`sqlite:///PATH`)"
+    )
+    # The embedded default needs no server.
+    stats_url: str = Field(
+        default_factory=lambda known: f"sqlite:///{known['data']}/stats.db",
+        description="stats tables, tail and users (`sqlite:///PATH`)",
+    )
+    # Beside the rest, so that one backup takes all.
+    lake_url: str = Field(
+        default_factory=lambda known: f"{known['data']}/lake", description="folder of the Parquet files"
+    )
+    # Nobody else sees the service until its owner decides so.
+    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="address to listen at")
+    # The customary port; 0 takes any free one.
+    port: int = Field(8000, ge=0, le=65_535, description="port to listen at; 0: any free one")
+    # No operator until one is named.
+    stats_api_key: SecretStr | None = Field(None, description="the operator's key for all users' figures and lookups")
+    # The ordering document lets any key look up a user.
+    lookups: Literal["any", "operator"] = Field("any", description="whose key may look users up: `any` or `operator`")
+    # The ordering document's wording, "2 hrs"; short is Hackatime's, "2h".
+    statusbar_text: Literal["long", "short"] = Field("long", description="wording of the status bar: `long` or `short`")
+    # 100 heartbeats of 4 KiB each, twice over.
+    max_body_bytes: int = Field(1 << 20, ge=1 << 12, le=1 << 26, description="largest request body, in bytes")
+    # About a second of full load on a slow disk; above it plugins keep their heartbeats and send them again.
+    queue_bytes: int = Field(1 << 26, ge=1 << 20, le=1 << 32, description="bytes that may wait for the log before 503")
+    # Flush and compaction need room for one more copy of what they write.
+    min_free: int = Field(1 << 28, ge=0, description="free bytes on disk below which ingest answers 503")
+    # One day is the interval between most people's backups.
+    log_keep: float = Field(86_400, ge=0, description="seconds that counted records stay in the log")
+    # A Parquet file of about 10 MB: large enough to read fast, small enough to write in a second.
+    flush_rows: int = Field(500_000, ge=1, description="heartbeats in the tail that start a flush")
+    # The tail is durable already: no hurry.
+    flush_interval: float = Field(600, gt=0, description="seconds after which the tail is flushed")
+    # Reading one user's rows from eight files costs milliseconds, from hundreds it would not.
+    compact_files: int = Field(8, ge=2, description="small files of a closed day that start its compaction")
+    # About 300 bytes each: some 300 MB at most, and room for every user who is active at the same time.
+    cache_rows: int = Field(1_000_000, ge=1_000, description="segments and heartbeats kept in the aggregator's memory")
+    # Every line costs time and tells where people were; a proxy in front has its own.
+    access_log: bool = Field(False, description="log one line for each request")
+    # A forged header must not name another address.
+    trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For counts, comma-separated")
+
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, folder: Path) -> Path:
+        _without_question_mark(str(folder))
+        return folder
+
+    @field_validator("log_url", "stats_url")
+    @classmethod
+    def _check_sqlite_url(cls, url: str) -> str:
+        if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///"):
+            raise ValueError("must be sqlite:///PATH")
+        return _without_question_mark(url)
+
+    @field_validator("lake_url")
+    @classmethod
+    def _check_lake_folder(cls, url: str) -> str:
+        if "://" in url:
+            raise ValueError("must be a folder")
+        return url
+
+    @property
+    def log_path(self) -> Path:
+        """The embedded log's file."""
+        return Path(self.log_url.removeprefix("sqlite:///"))
+
+    @property
+    def stats_path(self) -> Path:
+        """The embedded stats database's file."""
+        return Path(self.stats_url.removeprefix("sqlite:///"))
+
+    @property
+    def lake_path(self) -> Path:
+        """The lake's folder."""
+        return Path(self.lake_url)
+
+    def shown(self) -> dict[str, str]:
+        """Give every setting as text, by the environment variable's name, secrets masked."""
+        return {variable(name): _text(getattr(self, name)) for name in type(self).model_fields}
+
+    def environment(self) -> dict[str, str]:
+        """Give the variables that make another process read the same settings, secrets included."""
+        values = {variable(name): _plain(getattr(self, name)) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if value}
+
+
+def variable(name: str) -> str:
+    """Name the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the environment; `flags` that are not None win over it. Raises `SettingsError`."""
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_explain(problem, given) for problem in error.errors() if problem["type"] != _FOLLOWS)
+        ) from None
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Give one warning for each HEARTLINE_* variable that no setting reads, naming the closest one."""
+    known = [variable(name) for name in Settings.model_fields]
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    return [_suggest(name, known) for name in unknown]
+
+
+def _without_question_mark(path: str) -> str:
+    if "?" in path:
+        raise ValueError('must have no "?": in an address it ends the path')
+    return path
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    closest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    return f"{name} is no setting and is ignored: did you mean {closest}?"
+
+
+def _explain(problem: Mapping[str, Any], flags: Mapping[str, Any]) -> str:
+    # Any: pydantic describes errors of all types this way.
+    name = str(problem["loc"][0])
+    shown = f"--{name.replace('_', '-')}" if name in flags else variable(name)
+    wrong = "" if name == "stats_api_key" else f" is {str(problem['input'])[:100]!r}:"
+    return f"{shown}{wrong} {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _text(value: object) -> str:
+    return "(set, not shown)" if isinstance(value, SecretStr) else _plain(value)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,122 @@
+"""A naive reading of semantics.md, section 6 and its first table, over a plain list of heartbeats.
+
+It sorts, loops and sums, and shares no code with the packages. A heartbeat is a dict with `id`, `time_us` and the
+fields of the API; instants and durations are integers, microseconds.
+"""
+
+import datetime as dt
+import functools
+import importlib.resources
+import zoneinfo
+from fractions import Fraction
+
+CAP_US = 120_000_000
+DAY_US = 86_400_000_000
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def accepted(heartbeats):
+    """Each heartbeat once, in order of (time, id), whatever was sent again and in whatever order."""
+    return [h for _, h in sorted({(h["time_us"], h["id"]): h for h in heartbeats}.items())]
+
+
+def total_us(heartbeats):
+    """D(T): the gaps between neighbours in time, each at most 120 s."""
+    times = sorted(h["time_us"] for h in heartbeats)
+    total = 0
+    for i in range(1, len(times)):
+        total += min(times[i] - times[i - 1], CAP_US)
+    return total
+
+
+def seconds(duration_us):
+    """Round once, for printing; Python rounds a Fraction half to even, as HEAD does."""
+    return round(Fraction(duration_us, 1_000_000))
+
+
+def total_seconds(heartbeats):
+    return seconds(total_us(heartbeats))
+
+
+def grouped(heartbeats, field):
+    """The heartbeats of each value of `field`; null is a value of its own."""
+    groups = {}
+    for h in heartbeats:
+        groups.setdefault(h.get(field), []).append(h)
+    return groups
+
+
+def group_seconds(heartbeats, field):
+    """Each group measures its own sequence: the parts do not add up to the total."""
+    return {value: total_seconds(group) for value, group in grouped(heartbeats, field).items()}
+
+
+def between(heartbeats, start_us, end_us):
+    """Range [a, b): filters come before gaps are measured."""
+    return [h for h in heartbeats if start_us <= h["time_us"] < end_us]
+
+
+def utc_day(time_us):
+    return (EPOCH + dt.timedelta(microseconds=time_us)).date()
+
+
+def local_date(zone, time_us):
+    return (EPOCH + dt.timedelta(microseconds=time_us)).astimezone(_zone(zone)).date()
+
+
+def local_day(zone, time_us):
+    """The local day that owns an instant.
+
+    Day d starts right after the last instant whose local date is before d (design.md). So an instant belongs to the
+    smallest local date that is still to come from it on: clocks that go back over midnight bring one back. No zone
+    has gone back by more than 3 hours since 2001, and always at a whole minute.
+    """
+    smallest = local_date(zone, time_us)
+    minute = time_us // 60_000_000 + 1
+    for later in range(minute, minute + 4 * 60):
+        smallest = min(smallest, _date_at_minute(zone, later))
+    return smallest
+
+
+def days(heartbeats, zone):
+    """The heartbeats of each local day."""
+    of_day = {}
+    for h in heartbeats:
+        of_day.setdefault(local_day(zone, h["time_us"]), []).append(h)
+    return of_day
+
+
+def day_seconds(heartbeats, zone):
+    """Day d in zone z: its own heartbeats alone; no gap crosses its bounds."""
+    return {day: total_seconds(of_day) for day, of_day in days(heartbeats, zone).items()}
+
+
+def today_seconds(heartbeats, zone, now_us):
+    """The status bar: the user's local day that it is now, future instants of it included."""
+    return day_seconds(heartbeats, zone).get(local_day(zone, now_us), 0)
+
+
+def window(heartbeats, start_us, end_us, limit=None):
+    """my/heartbeats: both ends inclusive; the newest `limit`, ascending; the total of the whole window."""
+    inside = between(accepted(heartbeats), start_us, end_us + 1)
+    listed = inside if limit is None else inside[-limit:]
+    return {"total_seconds": total_seconds(inside), "ids": [h["id"] for h in listed]}
+
+
+def most_recent(heartbeats):
+    """The newest by time that is no test entry; None for none."""
+    own = [h for h in accepted(heartbeats) if h.get("entity") != "test.txt"]
+    return own[-1] if own else None
+
+
+@functools.lru_cache(maxsize=200_000)
+def _date_at_minute(zone, minute):
+    return local_date(zone, minute * 60_000_000)
+
+
+@functools.cache
+def _zone(name):
+    """The pinned tzdata, whatever zones the machine has."""
+    path = importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
+    with path.open("rb") as file:
+        return zoneinfo.ZoneInfo.from_file(file, key=name)
