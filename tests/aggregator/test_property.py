@@ -198,7 +198,7 @@ def live_through(story, data):
 
 
 @given(stories(), st.data())
-@settings(max_examples=100, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # the soak alone takes time to shrink
+@settings(max_examples=150, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # the soak alone takes time to shrink
 def test_whatever_comes_the_tables_equal_the_oracle(story, data):
     live_through(story, data)
 
