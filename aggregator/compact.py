@@ -95,10 +95,13 @@ class _Rewrite:
             catalog.announce(connection, self._shard.epoch, self._files)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._lake.delete(self._paths)
-            with self._shard.writing() as connection:
-                catalog.forget(connection, self._paths)
+        if kind is None or not issubclass(kind, Exception):
+            return  # what a killed process leaves, the next owner recovers
+        self._shard.refresh()
+        with self._shard.writing() as connection:
+            # Only what is still `writing`: a COMMIT whose answer was lost has made the files live.
+            catalog.give_up_writing(connection, self._shard.log, self._shard.number)
+        recover(self._shard, self._lake)
 
 
 def _compact_day(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> LakeFile:

@@ -32,6 +32,7 @@ _WAIT_S: Final = 0.25  # how late a stop may be noticed at rest; new records rin
 _RETRY_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _UPKEEP_INTERVAL_S: Final = 60.0  # trimming the log, compacting closed days: at rest,
 _UPKEEP_OVERDUE_S: Final = 600.0  # or in between when there is no rest
+_BATCH_RECORDS: Final = 400  # 40,000 heartbeats at most, however well they compress
 _FLUSH_RETRY_S: Final = 10.0  # after a flush that failed; counting goes on, the tail keeps everything
 
 
@@ -113,7 +114,7 @@ class Aggregator:
         records = self._log.read(self._shard.offset, self._config.batch_bytes)
         if not records:
             return False
-        batch = list(takewhile(_carries_heartbeats, records))
+        batch = list(takewhile(_carries_heartbeats, records[:_BATCH_RECORDS]))
         if batch:
             self._tail_rows += self._batches.count(batch)
         else:

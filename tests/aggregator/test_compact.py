@@ -1,4 +1,5 @@
 import logging
+from contextlib import contextmanager
 
 import duckdb
 import polars as pl
@@ -13,6 +14,7 @@ from aggregator.verify import verify
 from schemas.arrow import LAKE_SCHEMA
 from schemas.tables import lake_files, last_values, segments
 from storage.errors import FencedError, StorageError, UnavailableError
+from storage.lake import catalog
 from storage.lake.catalog import LakeFile
 from storage.stats.shard import Shard
 from tests.stored import DAY, NOON, S, Store, beat
@@ -158,6 +160,31 @@ def test_a_rewrite_that_fails_or_loses_rows_changes_nothing(store, error):
         compact(store.shard, Failing(store.lake, error), now_s=TOMORROW_S)
     assert store.files() == before
     assert store.on_disk() == set(before)
+    assert ids_of_glob(store) == sorted(h.id for of_user in sent.values() for h in of_user)
+
+
+def test_a_swap_whose_answer_is_lost_after_its_commit_deletes_nothing_that_counts(store, monkeypatch):
+    sent = fill(store)
+    writing, publish = Shard.writing, catalog.publish
+    published = []
+
+    @contextmanager
+    def losing(shard, offset=None):
+        with writing(shard, offset) as connection:
+            yield connection
+        if published:
+            published.clear()
+            raise UnavailableError("the connection broke after COMMIT")
+
+    def noting(connection, paths):
+        publish(connection, paths)
+        published.extend(paths)
+
+    monkeypatch.setattr(Shard, "writing", losing)
+    monkeypatch.setattr(catalog, "publish", noting)
+    with pytest.raises(UnavailableError, match="after COMMIT"):
+        compact(store.shard, store.lake, now_s=TOMORROW_S)
+    assert len(store.files()) == 1
     assert ids_of_glob(store) == sorted(h.id for of_user in sent.values() for h in of_user)
 
 
