@@ -20,7 +20,7 @@ setup: .venv/.installed
 
 # ARGS passes anything on: make run ARGS="--port 9000"
 run: setup
-	$(BIN)/heartline up --first-user "$${USER:-me}" $(ARGS)
+	exec $(BIN)/heartline up --first-user "$${USER:-me}" $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -41,4 +41,4 @@ bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .tools .clients .mypy_cache .ruff_cache .pytest_cache

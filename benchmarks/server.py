@@ -13,6 +13,10 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from heartline.owner import ask
+from heartline.settings import read_settings
+from schemas.record import Flush
+
 START_TIMEOUT_S = 60
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -33,7 +37,7 @@ class Server:
     def flush(self) -> float:
         """Wait until everything acknowledged is counted and in Parquet; return the seconds that took."""
         start_s = time.perf_counter()
-        heartline("flush", "--data", str(self.data))
+        ask(read_settings({"data": self.data}), Flush())
         return time.perf_counter() - start_s
 
 

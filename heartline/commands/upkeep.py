@@ -21,7 +21,6 @@ Username = Annotated[str | None, typer.Argument(help="One user; without it, all.
 def verify(settings: Settings, username: Username = None) -> None:
     """Compare the stats with a recompute from lake and tail; list the differences, and exit with 1 if there are any."""
     from aggregator.verify import verify as compare
-
     from storage.lake.folder import FolderLake
 
     prepare_folders(settings)

@@ -51,17 +51,19 @@ def every_acknowledged_heartbeat_is_listed_once(team, account, within_s=15):
 
 def exactly_the_acknowledged_are_listed(team, account):
     """Once all is quiet: nothing is missing, nothing twice, nothing that was never sent."""
-    assert rows(account) == Counter((h["id"], h["time_us"]) for h in team.acknowledged(account))
+    _equal(rows(account), Counter((h["id"], h["time_us"]) for h in team.acknowledged(account)))
 
 
 def figures_are_the_naive_ones(team, account):
     """Totals, projects and languages over all time, and the total of each UTC day."""
     heartbeats = team.acknowledged(account)
     stats = account.stats(start_date="2001-09-10", end_date="2033-01-01", features="languages,projects")
-    assert stats["total_seconds"] == oracle.total_seconds(heartbeats)
+    total = oracle.total_seconds(heartbeats)
+    assert stats["total_seconds"] == total, f"{stats['total_seconds']} s shown, {total} s counted by hand"
     for field in ("language", "project"):
         shown = sorted((e["name"], e["total_seconds"]) for e in stats["data"][f"{field}s"])
-        assert shown == sorted((e["name"], e["total_seconds"]) for e in oracle_answers.entries(heartbeats, field))
+        by_hand = sorted((e["name"], e["total_seconds"]) for e in oracle_answers.entries(heartbeats, field))
+        assert shown == by_hand, f"{field}s: {shown} shown, {by_hand} counted by hand"
     for day, seconds in oracle.day_seconds(heartbeats, "UTC").items():
         shown = account.total(start_date=f"{day}", end_date=f"{day + dt.timedelta(days=1)}")
         assert shown == seconds, f"{day}: {shown} s shown, {seconds} s counted by hand"
@@ -75,6 +77,14 @@ def the_parquet_files_hold_each_once(team, lake):
     glob = str(lake / "heartbeats" / "*" / "*.parquet")
     users = [account.user_id for account in team.accounts]
     select = "SELECT user_id, id, epoch_us(time) FROM read_parquet(?) WHERE list_contains(?, user_id)"
-    assert Counter(duckdb.connect().execute(select, [glob, users]).fetchall()) == expected
+    with duckdb.connect() as connection:
+        _equal(Counter(connection.execute(select, [glob, users]).fetchall()), expected)
     frame = pl.scan_parquet(glob).filter(pl.col("user_id").is_in(users))
-    assert frame.select(pl.len()).collect().item() == expected.total()
+    counted = frame.select(pl.len()).collect().item()
+    assert counted == expected.total(), f"polars counts {counted}, {expected.total()} were acknowledged"
+
+
+def _equal(found, expected):
+    missing, beyond = expected - found, found - expected
+    assert not missing, f"{missing.total()} of {expected.total()} are missing, such as {list(missing)[:3]}"
+    assert not beyond, f"{beyond.total()} are there twice or were never sent, such as {list(beyond)[:3]}"
