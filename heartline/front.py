@@ -1,6 +1,7 @@
 """The front: heartbeats and the status bar are answered here, everything else by the query process behind it."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +18,9 @@ access_logger = logging.getLogger("heartline.access")
 
 _RETRY_AFTER_S: Final = 5
 
+# The one path with two owners: ingest has its POST (and refuses other methods), the read API WakaTime's GET.
+_DAY_OF_HEARTBEATS: Final = re.compile(r"/api/(?:v1|compat/wakatime/v1)/users/[^/]+/heartbeats")
+
 
 class Front:
     """A bare ASGI dispatcher: heartbeats and the status bar here, everything else to `otherwise`."""
@@ -29,7 +33,8 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
-        if self._ingest.matches(method, path):
+        is_read = method == "GET" and _DAY_OF_HEARTBEATS.fullmatch(path) is not None
+        if not is_read and self._ingest.matches(method, path):
             await self._ingest(scope, receive, send)
         elif self._status_bar.matches(method, path):
             await self._status_bar(scope, receive, send)

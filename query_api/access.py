@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from query_api.config import QueryConfig
 from query_api.errors import invalid_key
+from query_api.scans import Scans
 from query_api.statusbar import Keys, StatusBarApp
 from schemas.credentials import api_keys_of
 from schemas.users import User
@@ -27,6 +28,7 @@ class Services:
     history: History
     keys: Keys
     statusbar: StatusBarApp
+    scans: Scans
     clock: Callable[[], int]
 
 

@@ -8,17 +8,49 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from query_api import heartbeats, home, stats, statusbar_route, users
+from query_api import (
+    badge,
+    heartbeats,
+    home,
+    last_7_days,
+    projects,
+    spans,
+    stats,
+    statusbar_route,
+    summaries,
+    summary,
+    users,
+    wakatime,
+)
 from query_api.access import Services
 from query_api.config import QueryConfig
 from query_api.errors import install_error_handlers
 from query_api.headers import ApiHeaders
 from query_api.openapi import HeartlineApi
+from query_api.scans import Scans
 from query_api.statusbar import Keys, StatusBarApp
 from storage.directory import Directory
 from storage.history import History
 from storage.stats import Database
 from storage.stats.reader import StatsReader
+
+_ROUTERS: Final = (
+    statusbar_route.router,
+    users.lookups,
+    # Before the routes that end in a fixed word and take all before it for a username: a project may be named so.
+    projects.router,
+    badge.router,
+    users.router,
+    stats.router,
+    last_7_days.router,
+    summaries.router,
+    spans.router,
+    summary.router,
+    wakatime.router,
+    heartbeats.router,
+    home.router,
+)
+"""In the order in which a request's path is compared with them."""
 
 _DESCRIPTION: Final = """Coding time: heartbeats of WakaTime-compatible plugins, counted exactly, answered at once.
 
@@ -65,10 +97,11 @@ def create_app(
         history=history,
         keys=keys,
         statusbar=StatusBarApp(reader, keys, config.statusbar_text, clock),
+        scans=Scans(),
         clock=clock,
     )
-    for subject in (statusbar_route, users, stats, heartbeats, home):
-        app.include_router(subject.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.add_middleware(ApiHeaders)
     install_error_handlers(app)
     return app

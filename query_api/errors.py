@@ -55,7 +55,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
 async def _api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - registered for this type alone
-    return json_answer(error.body, error.status)
+    answer = json_answer(error.body, error.status)
+    if error.status == 503:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

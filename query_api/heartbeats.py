@@ -1,21 +1,21 @@
 """One's own heartbeats: `GET /api/v1/my/heartbeats` and `…/most_recent` (semantics.md, section 5)."""
 
-import itertools
-from collections.abc import Iterator
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Final, NamedTuple
 
-import msgspec
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
 
 from query_api.access import KnownUser, Services, UsedServices
 from query_api.errors import json_answer
 from query_api.models import HeartbeatWindow, MostRecent
 from query_api.openapi import KEY, answers
-from query_api.parameters import Flag, When, Window, limit_of, window_of
+from query_api.parameters import Flag, Name, When, Window, limit_of, window_of
 from query_api.ranges import measure_range, total_seconds
+from query_api.streaming import stream_list
 from query_api.wording import time_ago
+from schemas.dimensions import Dimension, Value
 from schemas.heartbeat import Heartbeat, answer, iso_utc
+from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.segment import measure, whole_seconds
 from storage.history import History
 from storage.stats.reader import Span
@@ -23,8 +23,28 @@ from storage.stats.reader import Span
 router = APIRouter(tags=["my heartbeats"], default_response_class=Response, prefix="/api/v1/my")
 
 _TEST_ENTRY: Final = "test_entry"
+_ALWAYS: Final = Span(MIN_TIME_US, MAX_TIME_US)
 _FIRST_LOOK: Final = 8
-"""Heartbeats read at first to find one that is no test entry; each further look reads eight times as many."""
+"""Heartbeats read at first: nearly always, the newest is what is asked for."""
+
+
+class _Wanted(NamedTuple):
+    """Which heartbeats a request asks for: a source type (None: all but test entries), an editor in any case."""
+
+    source_type: str | None
+    editor: str | None
+
+    def matches(self, heartbeat: Heartbeat) -> bool:
+        if self.editor is not None and (heartbeat.editor or "").lower() != self.editor.lower():
+            return False
+        if self.source_type is None:
+            return heartbeat.source_type != _TEST_ENTRY
+        return heartbeat.source_type == self.source_type
+
+    def may_be_in(self, dimension: Dimension, value: Value) -> bool:
+        if self.editor is None:
+            return dimension == Dimension.TOTAL
+        return dimension == Dimension.EDITOR and isinstance(value, str) and value.lower() == self.editor.lower()
 
 
 @router.get("/heartbeats", responses=answers(HeartbeatWindow, 401, 422), openapi_extra=KEY)
@@ -53,10 +73,17 @@ def my_heartbeats(
     return json_answer(_newest_of_all(services.history, user.user_id, listed))
 
 
-@router.get("/heartbeats/most_recent", responses=answers(MostRecent, 401), openapi_extra=KEY)
-def my_most_recent(services: UsedServices, user: KnownUser) -> Response:
-    """Show your newest heartbeat by time, test entries left out."""
-    newest = _newest_real(services.history, user.user_id)
+@router.get("/heartbeats/most_recent", responses=answers(MostRecent, 401, 422), openapi_extra=KEY)
+def my_most_recent(
+    services: UsedServices,
+    user: KnownUser,
+    source_type: Annotated[
+        Name, Query(description="`direct_entry`, `test_entry` or `wakapi_import`. Default: all but test entries.")
+    ] = None,
+    editor: Annotated[Name, Query(description="Of this editor alone, in any case.")] = None,
+) -> Response:
+    """Show your newest heartbeat by time."""
+    newest = _newest(services, user.user_id, _Wanted(source_type or None, editor or None))
     if newest is None:
         return json_answer(MostRecent(has_heartbeat=False, heartbeat=None, editor=None, time_ago=None))
     ago = time_ago(newest.time_us, services.clock())
@@ -93,22 +120,7 @@ def _whole_window(services: Services, user_id: int, window: Window) -> Response:
         heartbeats=[],
     )
     chunks = services.history.stream(user_id, window.from_us, window.to_us + 1)
-    # What can go wrong goes wrong with the first chunk, while there is still a status to choose.
-    first = list(itertools.islice(chunks, 1))
-    body = _streamed(head, itertools.chain(first, chunks), user_id)
-    return StreamingResponse(body, media_type="application/json")
-
-
-def _streamed(head: HeartbeatWindow, chunks: Iterator[list[Heartbeat]], user_id: int) -> Iterator[bytes]:
-    """Write `head` with the chunks' heartbeats in its list, the last field, without holding more than a chunk."""
-    yield msgspec.json.encode(head).removesuffix(b"]}")
-    separator = b""
-    for chunk in chunks:
-        if chunk:
-            rows = msgspec.json.encode([answer(heartbeat, user_id) for heartbeat in chunk])
-            yield separator + rows[1:-1]
-            separator = b","
-    yield b"]}"
+    return stream_list(head, ([answer(heartbeat, user_id) for heartbeat in chunk] for chunk in chunks))
 
 
 def _total_of(services: Services, user_id: int, window: Window) -> int:
@@ -116,13 +128,26 @@ def _total_of(services: Services, user_id: int, window: Window) -> int:
     return total_seconds(measure_range(services.reader, services.history, user_id, span, ()))
 
 
-def _newest_real(history: History, user_id: int) -> Heartbeat | None:
-    limit = _FIRST_LOOK
-    while True:
-        heartbeats = history.newest(user_id, limit)
-        for heartbeat in reversed(heartbeats):
-            if heartbeat.source_type != _TEST_ENTRY:
-                return heartbeat
-        if len(heartbeats) < limit:
-            return None
-        limit *= 8
+def _newest(services: Services, user_id: int, wanted: _Wanted) -> Heartbeat | None:
+    """Find the newest wanted heartbeat: among the last few, or else month by month where segments show its group."""
+    last = services.history.newest(user_id, _FIRST_LOOK)
+    found = _last_of(last, wanted)
+    if found is not None or len(last) < _FIRST_LOOK:
+        return found
+    pieces = services.reader.read_range(user_id, _ALWAYS, (Dimension.EDITOR,)).pieces
+    months = [month for group, months in pieces.items() if wanted.may_be_in(*group) for month in months]
+    with services.scans.place() as scan:
+        for month in sorted(months, key=lambda month: month.last_us, reverse=True):
+            if found is None or month.last_us > found.time_us:
+                for chunk in services.history.stream(user_id, month.first_us, month.last_us + 1):
+                    scan.check()
+                    found = _later(found, _last_of(chunk, wanted))
+    return found
+
+
+def _last_of(heartbeats: Sequence[Heartbeat], wanted: _Wanted) -> Heartbeat | None:
+    return next((heartbeat for heartbeat in reversed(heartbeats) if wanted.matches(heartbeat)), None)
+
+
+def _later(one: Heartbeat | None, other: Heartbeat | None) -> Heartbeat | None:
+    return max((h for h in (one, other) if h is not None), key=lambda h: (h.time_us, h.id), default=None)

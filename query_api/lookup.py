@@ -3,7 +3,7 @@
 from typing import Final
 
 from query_api.access import Caller, Services
-from query_api.errors import invalid_key, user_not_found
+from query_api.errors import ApiError, invalid_key, user_not_found
 from schemas.users import User
 
 _OWN_NAMES: Final = frozenset({"current", "my"})
@@ -21,6 +21,15 @@ def find_named(services: Services, caller: Caller, name: str) -> User:
     user = user or directory.by_slack_uid(name) or directory.by_username(name)
     if user is None:
         raise user_not_found()
+    return user
+
+
+def find_shown(services: Services, caller: Caller, name: str) -> User:
+    """Find a user as `find_named` does, and refuse strangers where they show their stats to nobody: 403."""
+    user = find_named(services, caller, name)
+    known = caller.trusted_user
+    if not user.public_stats and (known is None or known.user_id != user.user_id):
+        raise ApiError(403, "user has disabled public stats")
     return user
 
 

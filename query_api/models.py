@@ -93,6 +93,12 @@ class Part(msgspec.Struct):
     digital: str
 
 
+class LanguagePart(Part):
+    """Coding time of a language, and the colour in which GitHub shows it."""
+
+    color: str
+
+
 class TrustFactor(msgspec.Struct):
     """How far the operator trusts a user's figures."""
 
@@ -110,7 +116,11 @@ class OwnStats(msgspec.Struct):
 
 
 class StatsData(msgspec.Struct, kw_only=True):
-    """A user's coding time over [start, end), in Hackatime's form; the lists as `features` asks."""
+    """A user's coding time over [start, end), in Hackatime's form; the lists as `features` asks.
+
+    `unique_total_seconds`: with `features` that hold projects, and `filter_by_project`; gaps above two minutes are left
+    out. `streak`: of local days in a row with 15 minutes of coding, up to now, whatever the range.
+    """
 
     username: str
     user_id: str
@@ -125,8 +135,10 @@ class StatsData(msgspec.Struct, kw_only=True):
     daily_average: int
     human_readable_total: str
     human_readable_daily_average: str
-    languages: list[Part] | UnsetType = UNSET
+    languages: list[LanguagePart] | UnsetType = UNSET
     projects: list[Part] | UnsetType = UNSET
+    unique_total_seconds: int | UnsetType = UNSET
+    streak: int
 
 
 class Stats(OwnStats):

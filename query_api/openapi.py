@@ -6,7 +6,7 @@ import msgspec
 from fastapi import FastAPI
 
 from ingest.openapi import INGEST_PATHS
-from query_api import models
+from query_api import models, models_days, models_projects, models_wakatime
 
 Responses = dict[int | str, dict[str, Any]]
 """FastAPI's `responses`; Any: OpenAPI objects have no one type."""
@@ -29,13 +29,16 @@ _SCHEMES: Final = {
     "api_key": {"type": "apiKey", "in": "query", "name": "api_key", "description": "The API key."},
 }
 
+_ANSWERS: Final = (*models.ANSWERS, *models_days.ANSWERS, *models_projects.ANSWERS, *models_wakatime.ANSWERS)
+
 _ERRORS: Final = {
+    400: "The question cannot be answered as it is asked; the error says why.",
     401: "The API key is missing or unknown: `Invalid API key`.",
     403: "The user shows their stats to nobody else.",
     404: "There is no such user.",
     422: "A parameter cannot be used; the error says which and why.",
     500: "Something broke on our end.",
-    503: "The database is unavailable; `Retry-After` says when to try again.",
+    503: "The database is unavailable, or too much is being computed; `Retry-After` says when to try again.",
 }
 
 
@@ -68,7 +71,7 @@ class HeartlineApi(FastAPI):
         if self.openapi_schema is None:
             schema = super().openapi()
             components = schema.setdefault("components", {})
-            _, schemas = msgspec.json.schema_components(models.ANSWERS, ref_template=_REF)
+            _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template=_REF)
             components.setdefault("schemas", {}).update(schemas)
             components["securitySchemes"] = _SCHEMES
             for path, operations in INGEST_PATHS.items():

@@ -77,6 +77,13 @@ def limit_of(text: str | None) -> int | None:
     return min(int(text), MAX_LISTED)
 
 
+def names_of(text: str | None) -> frozenset[str] | None:
+    """Read names separated by commas; None where there are none to filter by. Empty ones at the end are no names."""
+    if not text or text.isspace():
+        return None
+    return frozenset(text.rstrip(",").split(",")) if text.strip(",") else frozenset()
+
+
 def list_limit_of(text: str | None) -> int | None:
     """Read how many entries a list of stats may have; 0, nothing and no number: all (None). Raises 422 below 0."""
     try:

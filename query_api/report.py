@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from query_api import wording
-from query_api.models import NamedSeconds, OwnStats, Part, Stats, StatsData, TrustFactor
+from query_api.models import LanguagePart, NamedSeconds, OwnStats, Part, Stats, StatsData, TrustFactor
 from query_api.ranges import Measured
 from schemas.dimensions import Dimension
+from schemas.linguist import canonical_name, colour_of
 from schemas.segment import whole_seconds
 from schemas.users import User
 from storage.stats.reader import Span
@@ -25,16 +27,21 @@ class Shares(NamedTuple):
     projects: list[NamedSeconds]
 
 
-def shares_of(measured: Measured, project: str | None) -> Shares:
-    """Pick the total and the parts of all heartbeats, or of one project's (None: all)."""
-    if project is None:
-        total = measured.get((Dimension.TOTAL, None))
-        languages = _parts(measured, Dimension.LANGUAGE)
-        projects = _parts(measured, Dimension.PROJECT)
-    else:
-        total = measured.get((Dimension.PROJECT, project))
-        languages = _languages_of(measured, project)
-        projects = [(project, total.duration_us)] if total else []
+class Extras(NamedTuple):
+    """What Hackatime's form shows beside the range: the streak and, where asked for, `unique_total_seconds`."""
+
+    streak_days: int
+    unique_seconds: int | None = None
+
+
+def shares_of(measured: Measured, *, raw_names: bool = False) -> Shares:
+    """Take total and parts; languages under Linguist's names, unless `raw_names` keeps each spelling.
+
+    Spellings of a language stay apart in any case: two entries may have one name.
+    """
+    total = measured.get((Dimension.TOTAL, None))
+    languages = [(name if raw_names else canonical_name(name), us) for name, us in _parts(measured, Dimension.LANGUAGE)]
+    projects = _parts(measured, Dimension.PROJECT)
     return Shares(whole_seconds(total.duration_us) if total else 0, _listed(languages), _listed(projects))
 
 
@@ -48,19 +55,19 @@ def own_stats(user: User, shares: Shares) -> OwnStats:
     return OwnStats(user.username, shares.total, shares.languages, shares.projects)
 
 
-def stats(user: User, shares: Shares, span: Span, features: frozenset[str]) -> Stats:
+def stats(user: User, shares: Shares, span: Span, features: frozenset[str], extras: Extras) -> Stats:
     """Write both forms; `features` names the lists that Hackatime's form shows."""
     return Stats(
         user=user.username,
         total_seconds=shares.total,
         languages=shares.languages,
         projects=shares.projects,
-        data=_data(user, shares, span, features),
+        data=_data(user, shares, span, features, extras),
         trust_factor=TrustFactor(user.trust_level, user.trust_value),
     )
 
 
-def _data(user: User, shares: Shares, span: Span, features: frozenset[str]) -> StatsData:
+def _data(user: User, shares: Shares, span: Span, features: frozenset[str], extras: Extras) -> StatsData:
     days = (span.to_us - span.from_us) // 1_000_000 // _DAY_S
     average = shares.total // days if days > 0 else 0
     return StatsData(
@@ -72,44 +79,39 @@ def _data(user: User, shares: Shares, span: Span, features: frozenset[str]) -> S
         daily_average=average,
         human_readable_total=wording.full_text(shares.total),
         human_readable_daily_average=wording.full_text(average),
-        languages=_detailed(shares.languages, shares.total) if "languages" in features else UNSET,
-        projects=_detailed(shares.projects, shares.total) if "projects" in features else UNSET,
+        languages=_languages(shares) if "languages" in features else UNSET,
+        projects=[_part(entry, shares.total) for entry in shares.projects] if "projects" in features else UNSET,
+        unique_total_seconds=UNSET if extras.unique_seconds is None else extras.unique_seconds,
+        streak=extras.streak_days,
     )
 
 
-def _parts(measured: Measured, dimension: Dimension) -> list[tuple[str | None, int]]:
+def _parts(measured: Measured, dimension: Dimension) -> list[tuple[str, int]]:
     return [
-        (value, segment.duration_us)
+        (value or _NAMELESS, segment.duration_us)
         for (group, value), segment in measured.items()
         if group == dimension and not isinstance(value, tuple)
     ]
 
 
-def _languages_of(measured: Measured, project: str) -> list[tuple[str | None, int]]:
-    return [
-        (value[1], segment.duration_us)
-        for (_, value), segment in measured.items()
-        if isinstance(value, tuple) and value[0] == project
-    ]
-
-
-def _listed(parts: Iterable[tuple[str | None, int]]) -> list[NamedSeconds]:
-    entries = [NamedSeconds(name or _NAMELESS, whole_seconds(duration_us)) for name, duration_us in parts]
+def _listed(parts: Iterable[tuple[str, int]]) -> list[NamedSeconds]:
+    entries = [NamedSeconds(name, whole_seconds(duration_us)) for name, duration_us in parts]
     return sorted(entries, key=lambda entry: (-entry.seconds, entry.name))
 
 
-def _detailed(entries: Iterable[NamedSeconds], total: int) -> list[Part]:
-    return [_part(entry.name, entry.seconds, total) for entry in entries]
+def _languages(shares: Shares) -> list[LanguagePart]:
+    parts = ((_part(entry, shares.total), colour_of(entry.name)) for entry in shares.languages)
+    return [LanguagePart(**msgspec.structs.asdict(part), color=colour) for part, colour in parts]
 
 
-def _part(name: str, seconds: int, total: int) -> Part:
-    hours, minutes = divmod(seconds // 60, 60)
+def _part(entry: NamedSeconds, total: int) -> Part:
+    hours, minutes = divmod(entry.seconds // 60, 60)
     return Part(
-        name=name,
-        total_seconds=seconds,
-        text=wording.short_text(seconds),
+        name=entry.name,
+        total_seconds=entry.seconds,
+        text=wording.short_text(entry.seconds),
         hours=hours,
         minutes=minutes,
-        percent=round(100 * seconds / total, 2) if total else None,
-        digital=wording.digital(seconds),
+        percent=round(100 * entry.seconds / total, 2) if total else None,
+        digital=wording.digital(entry.seconds),
     )

@@ -1,7 +1,7 @@
 """`GET /api/v1/stats` and `GET /api/v1/users/{username}/stats` (semantics.md, section 4 and its first table)."""
 
 from collections.abc import Collection
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Query, Response
 
@@ -9,6 +9,7 @@ from query_api import report
 from query_api.access import AnyCaller, Caller, Services, UsedServices
 from query_api.errors import ApiError, invalid_key, json_answer, user_not_found
 from query_api.lookup import find_named
+from query_api.measuring import measure_boundary_aware, measure_close, measure_selection
 from query_api.models import OwnStats, Stats, TotalSeconds
 from query_api.openapi import KEY, OPTIONAL_KEY, answers, either
 from query_api.parameters import (
@@ -19,10 +20,14 @@ from query_api.parameters import (
     When,
     in_whole_seconds,
     list_limit_of,
+    names_of,
     stats_span,
     whole_days,
 )
-from query_api.ranges import Measured, measure_range, total_seconds
+from query_api.ranges import Measured, measure_range
+from query_api.ranges import total_seconds as total_seconds_of
+from query_api.selection import AI_CODING, AWAY_FROM_CODE, Selection
+from query_api.streak import streak_days
 from schemas.dimensions import Dimension
 from schemas.segment import whole_seconds
 from schemas.users import User
@@ -34,7 +39,6 @@ Start = Annotated[When, Query(description="Date or time, UTC without a zone; inc
 End = Annotated[When, Query(description="As `start_date`, but exclusive. Default: 23:59:59 UTC today.")]
 
 _OVERALL: Final = (Dimension.PROJECT, Dimension.LANGUAGE)
-_OF_A_PROJECT: Final = (Dimension.PROJECT, Dimension.PROJECT_LANGUAGE)
 
 _OPERATORS_TEXT: Final = {"text/plain": {"schema": {"type": "string", "examples": ["86400"]}}}
 _OWN_ANSWERS: Final = answers(OwnStats, 401, 404, 422)
@@ -63,7 +67,7 @@ def own_stats(
         raise invalid_key()
     span = in_whole_seconds(stats_span(start_date, end_date, services.clock()))
     measured = _measure(services, caller.trusted_user, span, _OVERALL)
-    return json_answer(report.own_stats(caller.trusted_user, report.shares_of(measured, None)))
+    return json_answer(report.own_stats(caller.trusted_user, report.shares_of(measured)))
 
 
 def _operators_seconds(services: Services, days: Span, username: str | None, email: str | None) -> int:
@@ -73,7 +77,7 @@ def _operators_seconds(services: Services, days: Span, username: str | None, ema
     user = directory.by_username(username) if username else directory.by_email(email or "")
     if user is None:
         raise user_not_found()
-    return total_seconds(_measure(services, user, days, ()))
+    return total_seconds_of(_measure(services, user, days, ()))
 
 
 @router.get(
@@ -91,35 +95,88 @@ def user_stats(
         Names, Query(description="Lists in `data`, separated by commas: `languages`, `projects`. Default: languages.")
     ] = None,
     limit: Annotated[Flag, Query(description="The first so many of each list; 0: all.")] = None,
-    filter_by_project: Annotated[Names, Query(description="The exact name of one project to measure.")] = None,
+    filter_by_project: Annotated[
+        Names, Query(description="Exact names, separated by commas: measures heartbeats of these projects alone.")
+    ] = None,
     total_seconds: Annotated[Flag, Query(description="`true`: answer the total alone.")] = None,
-    filter_by_category: Annotated[Names, Query(description="Not supported yet with `total_seconds=true`.")] = None,
-    boundary_aware: Annotated[Flag, Query(description="Not supported yet with `total_seconds=true`.")] = None,
-    no_ai_coding: Annotated[Flag, Query(description="Not supported yet.")] = None,
-    test_param: Annotated[Flag, Query(description="Not supported yet.")] = None,
+    filter_by_category: Annotated[
+        Names,
+        Query(description="Exact names, separated by commas. Only with `total_seconds=true`, without `test_param`."),
+    ] = None,
+    boundary_aware: Annotated[
+        Flag,
+        Query(
+            description="`true`: the first heartbeat counts from the one before the range, the end is inclusive, and "
+            "browsing, meeting and communicating are left out. Only with `total_seconds=true`."
+        ),
+    ] = None,
+    no_ai_coding: Annotated[Flag, Query(description="`true`: leaves out the category `ai coding`.")] = None,
+    test_param: Annotated[
+        Flag,
+        Query(
+            description="`true`: the total is as with `boundary_aware`, lists leave out the same categories and show "
+            "languages as they were sent."
+        ),
+    ] = None,
 ) -> Response:
     """Answer a user's coding time.
 
-    No key is needed for users who show their stats. What is not supported yet is refused (422) rather than answered
-    with other figures.
+    No key is needed for users who show their stats. Filters apply before gaps between heartbeats are measured.
+    Long computations are bounded: 503 when there are too many at once.
     """
     user = find_named(services, caller, username)
     _refuse_strangers(user, caller)
-    total_alone = total_seconds == "true"
-    _refuse_unsupported(no_ai_coding, test_param, boundary_aware if total_alone else None)
-    if total_alone and filter_by_category:
-        raise _unsupported("filter_by_category")
-    project = _one_project(filter_by_project)
+    is_total_alone, is_test = total_seconds == "true", test_param == "true"
+    is_aware = is_test or (is_total_alone and boundary_aware == "true")
+    selection = Selection(
+        projects=names_of(filter_by_project),
+        categories=names_of(filter_by_category) if is_total_alone and not is_test else None,
+        without=(AWAY_FROM_CODE if is_aware else frozenset()) | (AI_CODING if no_ai_coding == "true" else frozenset()),
+    )
     span = stats_span(start_date, end_date, services.clock())
+    asked = _Asked(user, span if is_total_alone and not is_test else in_whole_seconds(span), selection, is_aware)
     listed = list_limit_of(limit)
-    if total_alone:
-        dimensions = () if project is None else (Dimension.PROJECT,)
-        shares = report.shares_of(_measure(services, user, span, dimensions), project)
-        return json_answer(TotalSeconds(shares.total))
-    span = in_whole_seconds(span)
-    measured = _measure(services, user, span, _OVERALL if project is None else _OF_A_PROJECT)
-    shares = report.limited(report.shares_of(measured, project), listed)
-    return json_answer(report.stats(user, shares, span, _features(features)))
+    if is_total_alone:
+        return json_answer(TotalSeconds(_total_seconds(services, asked)))
+    return json_answer(_both_forms(services, asked, _features(features), listed, raw_names=is_test))
+
+
+class _Asked(NamedTuple):
+    """What is to be measured; `is_aware`: the total begins with the heartbeat before the span."""
+
+    user: User
+    span: Span
+    selection: Selection
+    is_aware: bool
+
+
+def _total_seconds(services: Services, asked: _Asked) -> int:
+    user_id = asked.user.user_id
+    if asked.is_aware:
+        return whole_seconds(measure_boundary_aware(services, user_id, asked.span, asked.selection))
+    return total_seconds_of(measure_selection(services, user_id, asked.span, asked.selection))
+
+
+def _both_forms(
+    services: Services, asked: _Asked, features: frozenset[str], limit: int | None, *, raw_names: bool
+) -> Stats:
+    measured = measure_selection(services, asked.user.user_id, asked.span, asked.selection, listed=True)
+    shares = report.limited(report.shares_of(measured, raw_names=raw_names), limit)
+    if asked.is_aware:
+        shares = shares._replace(total=_total_seconds(services, asked))
+    extras = report.Extras(
+        streak_days=streak_days(services, asked.user.user_id),
+        unique_seconds=_unique_seconds(services, asked) if "projects" in features else None,
+    )
+    return report.stats(asked.user, shares, asked.span, features, extras)
+
+
+def _unique_seconds(services: Services, asked: _Asked) -> int | None:
+    if asked.selection.projects is None:
+        return None
+    closed = Span(asked.span.from_us, asked.span.to_us + 1)
+    coded = Selection(asked.selection.projects, categories=frozenset({"coding"}))
+    return measure_close(services, asked.user.user_id, closed, coded) // 1_000_000
 
 
 def _measure(services: Services, user: User, span: Span, dimensions: Collection[Dimension]) -> Measured:
@@ -130,25 +187,6 @@ def _refuse_strangers(user: User, caller: Caller) -> None:
     known = caller.trusted_user
     if not user.public_stats and (known is None or known.user_id != user.user_id):
         raise ApiError(403, "user has disabled public stats")
-
-
-def _refuse_unsupported(no_ai_coding: str | None, test_param: str | None, boundary_aware: str | None) -> None:
-    flags = {"no_ai_coding": no_ai_coding, "test_param": test_param, "boundary_aware": boundary_aware}
-    for name, value in flags.items():
-        if value == "true":
-            raise _unsupported(name)
-
-
-def _unsupported(name: str) -> ApiError:
-    return ApiError(422, f"{name} is not supported yet")
-
-
-def _one_project(names: str | None) -> str | None:
-    if not names:
-        return None
-    if "," in names:
-        raise ApiError(422, "filter_by_project with more than one project is not supported yet")
-    return names
 
 
 def _features(text: str | None) -> frozenset[str]:

@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from query_api import wording
 from query_api.config import PREFIXES, TextStyle
 from query_api.errors import RETRY_AFTER_S
-from query_api.models import DayRange, FullData, FullGrandTotal, FullStatusBar
+from query_api.models import DayRange, FullData, FullStatusBar
+from query_api.totals import full_total
 from schemas.calendars import date_of
 from schemas.credentials import api_keys_of
 from schemas.segment import whole_seconds
@@ -84,15 +85,6 @@ class StatusBarApp:
 
 
 def _full_answer(today: Today, seconds: int, text: str, now_us: int) -> FullStatusBar:
-    hours, minutes = divmod(seconds // 60, 60)
-    total = FullGrandTotal(
-        decimal=f"{(hours * 60 + minutes) / 60:.2f}",
-        digital=f"{hours}:{minutes:02d}",
-        hours=hours,
-        minutes=minutes,
-        text=text,
-        total_seconds=float(seconds),
-    )
     day = DayRange(
         date=date_of(today.day.day).isoformat(),
         start=wording.whole_second(today.day.start_us),
@@ -100,4 +92,4 @@ def _full_answer(today: Today, seconds: int, text: str, now_us: int) -> FullStat
         text="Today",
         timezone=today.timezone,
     )
-    return FullStatusBar(FullData(total, day), wording.whole_second(now_us))
+    return FullStatusBar(FullData(full_total(seconds, text), day), wording.whole_second(now_us))

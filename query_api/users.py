@@ -21,6 +21,7 @@ from query_api.openapi import KEY, OPTIONAL_KEY, answers
 from query_api.parameters import MAX_NAME, AnyId, Username
 from query_api.wording import whole_second
 
+lookups = APIRouter(tags=["users"], default_response_class=Response)
 router = APIRouter(tags=["users"], default_response_class=Response)
 
 
@@ -31,7 +32,7 @@ async def _require_lookups(services: UsedServices, caller: AnyCaller) -> None:
 
 
 # An address may have a slash in it; a username may not, and is looked up all the same.
-@router.get(
+@lookups.get(
     "/api/v1/users/lookup_email/{email:path}",
     responses=answers(FoundByEmail, 401, 404, 422, not_found=EmailNotFound),
     openapi_extra=KEY,
@@ -48,7 +49,7 @@ def lookup_email(services: UsedServices, email: Annotated[str, Path(max_length=M
     return json_answer(FoundByEmail(user.user_id, email))
 
 
-@router.get(
+@lookups.get(
     "/api/v1/users/lookup_slack_uid/{slack_uid:path}",
     responses=answers(FoundBySlackUid, 401, 404, 422, not_found=SlackUidNotFound),
     openapi_extra=KEY,

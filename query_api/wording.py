@@ -41,6 +41,39 @@ def digital(seconds: int) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest:02d}"
 
 
+def clock(seconds: int) -> str:
+    """Write "H:MM:SS"."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def hours_and_minutes(seconds: int) -> str:
+    """Say both, always: "7 hrs 0 mins"."""
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} hrs {minutes} mins"
+
+
+def digital_minutes(seconds: int) -> str:
+    """Write "H:MM", the seconds cut."""
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours}:{minutes:02d}"
+
+
+def decimal_hours(seconds: int) -> str:
+    """Write hours with two decimals: "0.05"."""
+    return f"{seconds / 3600:.2f}"
+
+
+def long_date(date: dt.date, today: dt.date) -> str:
+    """Name a day beside today: "Today", "Yesterday", "August 10, 2026"."""
+    if date == today:
+        return "Today"
+    if date == today - dt.timedelta(days=1):
+        return "Yesterday"
+    return f"{calendar.month_name[date.month]} {date.day:02d}, {date.year}"
+
+
 def whole_second(time_us: int) -> str:
     """Write an instant as "YYYY-MM-DDTHH:MM:SSZ", cut to the second."""
     return dt.datetime.fromtimestamp(time_us // 1_000_000, dt.UTC).isoformat().replace("+00:00", "Z")

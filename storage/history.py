@@ -1,8 +1,9 @@
 """A user's single heartbeats, from tail and lake together."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+import polars as pl
 import sqlalchemy as sa
 
 from schemas.calendars import DAY_US
@@ -11,15 +12,19 @@ from schemas.record import unpack_lines
 from schemas.tables import FileState, lake_files, tail
 from storage.errors import UnavailableError
 from storage.lake import Lake
-from storage.lake.reading import read_user
+from storage.lake.reading import MEASURED, read_measured, read_user
 from storage.stats.database import Database
 
 _ATTEMPTS: Final = 5
 """Snapshots tried when compaction keeps deleting the files that the one before named."""
 
+_ROWS_AT_ONCE: Final = 200_000
+"""Of lake files opened together: some 20 MB if all were one user's, and days enough to make opening them cheap."""
+
 _FOREVER_US: Final = 1 << 62
 
 _T = TypeVar("_T")
+_Chunk = TypeVar("_Chunk", list[Heartbeat], pl.DataFrame)
 
 
 class _TailRow(NamedTuple):
@@ -32,6 +37,7 @@ class _File(NamedTuple):
     path: str
     date: int
     max_us: int
+    rows: int
 
 
 class History:
@@ -75,19 +81,16 @@ class History:
 
         When a file vanishes on the way, a new snapshot goes on after what was given.
         """
-        start_us, failures = from_us, 0
-        while True:
-            try:
-                for end_us, chunk in self._days(user_id, start_us, to_us):
-                    if chunk:
-                        yield chunk
-                    start_us, failures = end_us, 0
-            except FileNotFoundError as error:
-                failures += 1
-                if failures == _ATTEMPTS:
-                    raise _vanishing(error) from error
-            else:
-                return
+        return _going_on(lambda start_us: self._days(user_id, start_us, to_us), from_us)
+
+    def stream_measured(
+        self, user_id: int, from_us: int, to_us: int, days: Container[int] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Read columns of `MEASURED` in chunks of whole UTC days, one after the other, unordered within each.
+
+        `days`: numbers of UTC days, all others are left out. A vanished file is as in `stream`.
+        """
+        return _going_on(lambda start_us: self._day_frames(user_id, start_us, to_us, days), from_us)
 
     def _days(self, user_id: int, from_us: int, to_us: int) -> Iterator[tuple[int, list[Heartbeat]]]:
         rows, files = self._snapshot(user_id, from_us, to_us)
@@ -98,6 +101,20 @@ class History:
             found += [h for h in loose.pop(day, ()) if from_us <= h.time_us < to_us]
             found += self._of_lake(dated.get(day, ()), user_id, from_us, to_us)
             yield (day + 1) * DAY_US, _ordered(found)
+
+    def _day_frames(
+        self, user_id: int, from_us: int, to_us: int, days: Container[int] | None
+    ) -> Iterator[tuple[int, pl.DataFrame]]:
+        rows, files = self._snapshot(user_id, from_us, to_us)
+        packed, loose = _split_by_day(rows)
+        dated = _by_date(files)
+        present = sorted(packed.keys() | loose.keys() | dated.keys())
+        for together in _batches([day for day in present if days is None or day in days], dated):
+            of_tail = [h for day in together for h in _of_tail(packed.pop(day, ()), from_us, to_us)]
+            of_tail += [h for day in together for h in loose.pop(day, ()) if from_us <= h.time_us < to_us]
+            opened = [self._lake.absolute(file.path) for day in together for file in dated.get(day, ())]
+            of_lake = read_measured(opened, user_id, from_us, to_us)
+            yield (together[-1] + 1) * DAY_US, pl.concat([of_lake, _frame(of_tail)])
 
     def _snapshot(self, user_id: int, from_us: int, to_us: int) -> tuple[list[_TailRow], list[_File]]:
         with self._database.reading() as connection:
@@ -125,6 +142,42 @@ def _while_files_vanish(attempt: Callable[[], _T]) -> _T:
         raise _vanishing(error) from error
 
 
+def _going_on(chunks: Callable[[int], Iterator[tuple[int, _Chunk]]], from_us: int) -> Iterator[_Chunk]:
+    """Give the chunks since `from_us` that are not empty; each comes with its end, from which a new attempt goes on."""
+    start_us, failures = from_us, 0
+    while True:
+        try:
+            for end_us, chunk in chunks(start_us):
+                if len(chunk):
+                    yield chunk
+                start_us, failures = end_us, 0
+        except FileNotFoundError as error:
+            failures += 1
+            if failures == _ATTEMPTS:
+                raise _vanishing(error) from error
+        else:
+            return
+
+
+def _batches(days: Sequence[int], dated: dict[int, list[_File]]) -> Iterator[list[int]]:
+    """Group days to about `_ROWS_AT_ONCE` rows of lake files."""
+    batch: list[int] = []
+    rows = 0
+    for day in days:
+        batch.append(day)
+        rows += sum(file.rows for file in dated.get(day, ()))
+        if rows >= _ROWS_AT_ONCE:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
+
+
+def _frame(heartbeats: list[Heartbeat]) -> pl.DataFrame:
+    rows = [(h.time_us, h.project, h.language, h.category) for h in heartbeats]
+    return pl.DataFrame(rows, schema=MEASURED, orient="row")
+
+
 def _vanishing(error: FileNotFoundError) -> UnavailableError:
     return UnavailableError(f"Lake files that the database lists are missing: {error}.")
 
@@ -140,7 +193,7 @@ def _tail_rows(connection: sa.Connection, user_id: int, from_us: int, to_us: int
 
 def _files(connection: sa.Connection, user_id: int, from_us: int, to_us: int) -> list[_File]:
     found = connection.execute(
-        sa.select(lake_files.c.path, lake_files.c.date, lake_files.c.max_us).where(
+        sa.select(lake_files.c.path, lake_files.c.date, lake_files.c.max_us, lake_files.c.rows).where(
             lake_files.c.state == FileState.LIVE,
             lake_files.c.date.between(from_us // DAY_US, (to_us - 1) // DAY_US),
             lake_files.c.min_user <= user_id,

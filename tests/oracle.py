@@ -7,6 +7,7 @@ fields of the API; instants and durations are integers, microseconds.
 import datetime as dt
 import functools
 import importlib.resources
+import itertools
 import zoneinfo
 from fractions import Fraction
 
@@ -94,6 +95,55 @@ def day_seconds(heartbeats, zone):
 def today_seconds(heartbeats, zone, now_us):
     """The status bar: the user's local day that it is now, future instants of it included."""
     return day_seconds(heartbeats, zone).get(local_day(zone, now_us), 0)
+
+
+AWAY_FROM_CODE = ("browsing", "meeting", "communicating")
+
+
+def selected(heartbeats, projects=None, categories=None, without=()):
+    """Filters come before gaps are measured: names are exact, left out categories are meant in any case."""
+    kept = []
+    for h in heartbeats:
+        if projects is not None and h.get("project") not in projects:
+            continue
+        if categories is not None and h.get("category") not in categories:
+            continue
+        if h.get("category", "coding").lower() in without:
+            continue
+        kept.append(h)
+    return kept
+
+
+def boundary_aware_us(heartbeats, start_us, end_us):
+    """D({p} + {t: a <= t <= b}), p the newest before a; the categories away from code never count."""
+    coding = selected(heartbeats, without=AWAY_FROM_CODE)
+    earlier = [h for h in coding if h["time_us"] < start_us]
+    newest = [max(earlier, key=lambda h: h["time_us"])] if earlier else []
+    inside = [h for h in coding if start_us <= h["time_us"] <= end_us]
+    return total_us(newest + inside) if inside else 0
+
+
+def unique_seconds(heartbeats, projects, start_us, end_us):
+    """Category coding alone, end inclusive; gaps over 120 s are dropped, not capped; cut to whole seconds."""
+    inside = between(selected(accepted(heartbeats), projects, ["coding"]), start_us, end_us + 1)
+    times = sorted(h["time_us"] for h in inside)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    return sum(gap for gap in gaps if gap <= CAP_US) // 1_000_000
+
+
+def streak(heartbeats, zone, now_us):
+    """Local days in a row of at least 900 s without browsing; only the last 31 days until now count."""
+    since_us = now_us - 31 * DAY_US
+    coded = [h for h in heartbeats if since_us <= h["time_us"] <= now_us and h["category"].lower() != "browsing"]
+    enough = {day for day, of_day in days(coded, zone).items() if total_us(of_day) >= 900 * 1_000_000}
+    day = local_day(zone, now_us)
+    if day not in enough:
+        day -= dt.timedelta(days=1)
+    count = 0
+    while day in enough:
+        count += 1
+        day -= dt.timedelta(days=1)
+    return count
 
 
 def window(heartbeats, start_us, end_us, limit=None):

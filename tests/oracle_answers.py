@@ -40,18 +40,44 @@ def digital(total):
     return f"{total // 3600:02d}:{total % 3600 // 60:02d}:{total % 60:02d}"
 
 
-def entries(heartbeats, field, limit=0):
-    """A list of stats, most first; entries without a name, null and "" apart, are called Other."""
-    total = oracle.total_seconds(heartbeats)
+LANGUAGES = {
+    "python": ("Python", "#3572A5"),
+    "py": ("Python", "#3572A5"),
+    "rust": ("Rust", "#dea584"),
+    "js": ("JavaScript", "#f1e05a"),
+    "javascript": ("JavaScript", "#f1e05a"),
+    "c++": ("C++", "#f34b7d"),
+    "cpp": ("C++", "#f34b7d"),
+    "go": ("Go", "#00ADD8"),
+    "text": ("Text", None),
+}
+"""GitHub Linguist's name and colour of a few languages, by spellings in lower case."""
+
+
+def language_name(language):
+    return LANGUAGES.get((language or "Other").lower(), (language or "Other", None))[0]
+
+
+def colour(language):
+    return LANGUAGES.get((language or "Other").lower(), (None, None))[1] or "#888888"
+
+
+def entries(heartbeats, field, limit=0, total=None, raw=False):
+    """A list of stats, most first; entries without a name, null and "" apart, are called Other.
+
+    Spellings of a language are entries of their own; all of them have its one name, unless raw names are asked for.
+    """
+    total = oracle.total_seconds(heartbeats) if total is None else total
     made = [
         {
-            "name": value or "Other",
+            "name": language_name(value) if field == "language" and not raw else value or "Other",
             "total_seconds": part,
             "text": entry_text(part),
             "hours": part // 3600,
             "minutes": part % 3600 // 60,
             "percent": round(100 * part / total, 2) if total else None,
             "digital": digital(part),
+            **({"color": colour(value)} if field == "language" else {}),
         }
         for value, part in oracle.group_seconds(heartbeats, field).items()
     ]
@@ -59,15 +85,44 @@ def entries(heartbeats, field, limit=0):
     return made[:limit] if limit else made
 
 
-def seed_entries(heartbeats, field, limit=0):
+def seed_entries(made):
     """The seed's list of the same groups."""
-    return [{"name": entry["name"], "seconds": entry["total_seconds"]} for entry in entries(heartbeats, field, limit)]
+    return [{"name": entry["name"], "seconds": entry["total_seconds"]} for entry in made]
 
 
-def stats(heartbeats, user, start_us, end_us, features=("languages",), limit=0):
-    """The answer of /users/{u}/stats, both shapes in one; bounds are whole seconds; `user`: id, name, trust."""
-    inside = oracle.between(oracle.accepted(heartbeats), start_us, end_us)
+def total_alone(heartbeats, start_us, end_us, projects=None, categories=None, aware=False, no_ai=False, test=False):
+    """The answer with total_seconds=true; bounds are not cut but with test_param."""
+    kept = oracle.selected(
+        oracle.accepted(heartbeats), projects, None if test else categories, ("ai coding",) if no_ai else ()
+    )
+    if test:
+        start_us, end_us = _cut(start_us), _cut(end_us)
+    if aware or test:
+        return {"total_seconds": oracle.seconds(oracle.boundary_aware_us(kept, start_us, end_us))}
+    return {"total_seconds": oracle.total_seconds(oracle.between(kept, start_us, end_us))}
+
+
+def stats(
+    heartbeats,
+    user,
+    start_us,
+    end_us,
+    features=("languages",),
+    limit=0,
+    projects=None,
+    no_ai=False,
+    test=False,
+    streak=0,
+):
+    """The answer of /users/{u}/stats, both shapes in one; `user`: id, name, trust."""
+    start_us, end_us = _cut(start_us), _cut(end_us)
+    unique = oracle.unique_seconds(heartbeats, projects, start_us, end_us) if projects is not None else None
+    kept = oracle.selected(oracle.accepted(heartbeats), projects, None, ("ai coding",) if no_ai else ())
+    inside = oracle.between(kept, start_us, end_us)
     total = oracle.total_seconds(inside)
+    if test:
+        total = oracle.seconds(oracle.boundary_aware_us(kept, start_us, end_us))
+        inside = oracle.selected(inside, without=oracle.AWAY_FROM_CODE)
     whole_days = (end_us - start_us) // oracle.DAY_US
     average = total // whole_days if whole_days > 0 else 0
     data = {
@@ -85,14 +140,18 @@ def stats(heartbeats, user, start_us, end_us, features=("languages",), limit=0):
         "human_readable_total": human_readable(total),
         "human_readable_daily_average": human_readable(average),
     }
-    for name, field in (("languages", "language"), ("projects", "project")):
-        if name in features:
-            data[name] = entries(inside, field, limit)
+    data["streak"] = streak
+    lists = {
+        name: entries(inside, field, limit, total, test)
+        for name, field in (("languages", "language"), ("projects", "project"))
+    }
+    data |= {name: made for name, made in lists.items() if name in features}
+    if unique is not None and "projects" in features:
+        data["unique_total_seconds"] = unique
     return {
         "user": user["username"],
         "total_seconds": total,
-        "languages": seed_entries(inside, "language", limit),
-        "projects": seed_entries(inside, "project", limit),
+        **{name: seed_entries(made) for name, made in lists.items()},
         "data": data,
         "trust_factor": {"trust_level": user["trust_level"], "trust_value": user["trust_value"]},
     }
@@ -145,6 +204,10 @@ def _half_up(value, unit):
 
 def _counted(number, unit):
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def _cut(time_us):
+    return time_us // 1_000_000 * 1_000_000
 
 
 def _iso_seconds(time_us):

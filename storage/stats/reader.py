@@ -7,14 +7,14 @@ A range [from, to) is read as whole months, the whole days that no month covers,
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from schemas.calendars import DAY_US, LIFETIME, UTC_DAYS, UTC_MONTHS, Period, local_calendar, month_of, period_at
-from schemas.dimensions import NULL, Dimension, Value, decode_value
+from schemas.dimensions import NULL, Dimension, Value, decode_value, encode_value
 from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.segment import Segment, merge_all
 from schemas.tables import segments, users
@@ -70,6 +70,14 @@ class RangeRead(NamedTuple):
     missing: list[Span]
 
 
+class LocalDays(NamedTuple):
+    """Segments of a user's own local days `days`, in `timezone`: day → group → segment, days without any left out."""
+
+    timezone: str
+    days: range
+    measured: dict[int, dict[tuple[Dimension, Value], Segment]]
+
+
 class StatsReader:
     """Reads segments, each call in one snapshot; `database` is only read."""
 
@@ -96,6 +104,39 @@ class StatsReader:
             divided = _select_rows(connection, user_id, UTC_DAYS, list(end_days), wanted)
         usable, missing = _judge_ends(divided, end_days)
         return RangeRead(_group(whole + usable), missing)
+
+    def local_days(
+        self, user_id: int, choose: Callable[[str], range], dimensions: Iterable[Dimension]
+    ) -> LocalDays | None:
+        """Read a user's local days, the zone and the segments in one snapshot; None when there is no such user.
+
+        `choose` gives the days (since 1970-01-01) to read, for the zone that the user turns out to have.
+        """
+        c = segments.c
+        measured: dict[int, dict[tuple[Dimension, Value], Segment]] = defaultdict(dict)
+        with self._database.reading() as connection:
+            timezone = connection.scalar(sa.select(users.c.timezone).where(users.c.user_id == user_id))
+            if timezone is None:
+                return None
+            days = choose(timezone)
+            within = c.day.between(days.start, days.stop - 1)
+            rows = _select(connection, user_id, local_calendar(timezone), within, sorted({*dimensions}))
+        for row in rows:
+            measured[row.day][Dimension(row.dimension), decode_value(row.value)] = row.segment
+        return LocalDays(timezone, days, dict(measured))
+
+    def days_with(self, user_id: int, span: Span, dimension: Dimension, values: Iterable[Value]) -> list[int]:
+        """Find the UTC days of `span`, ascending, on which a user's heartbeats have any of `values`."""
+        c = segments.c
+        selection = sa.select(c.day).where(
+            c.user_id == user_id,
+            c.calendar == UTC_DAYS,
+            c.day.between(span.from_us // DAY_US, (span.to_us - 1) // DAY_US),
+            c.dimension == dimension,
+            c.value.in_([encode_value(value) for value in values]),
+        )
+        with self._database.reading() as connection:
+            return sorted(set(connection.scalars(selection)))
 
     def total_of_everyone(self, span: Span) -> int:
         """Sum all users' totals in `span`, which starts and ends at UTC midnights, in microseconds."""
@@ -159,12 +200,20 @@ class _Row(NamedTuple):
 def _select_rows(
     connection: sa.Connection, user_id: int, calendar: str, days: Sequence[int], dimensions: Sequence[Dimension]
 ) -> list[_Row]:
-    if not days:
-        return []
+    return _select(connection, user_id, calendar, segments.c.day.in_(days), dimensions) if days else []
+
+
+def _select(
+    connection: sa.Connection,
+    user_id: int,
+    calendar: str,
+    within: sa.ColumnElement[bool],
+    dimensions: Sequence[Dimension],
+) -> list[_Row]:
     c = segments.c
     rows = connection.execute(
         sa.select(c.day, c.dimension, c.value, c.first_us, c.last_us, c.duration_us, c.count).where(
-            c.user_id == user_id, c.calendar == calendar, c.day.in_(days), c.dimension.in_(dimensions)
+            c.user_id == user_id, c.calendar == calendar, within, c.dimension.in_(dimensions)
         )
     )
     return [_Row(day, dim, value, Segment(first, last, us, n)) for day, dim, value, first, last, us, n in rows]

@@ -296,9 +296,18 @@ def test_unknown_fields_and_a_created_at_change_nothing(account):
     assert not more["created_at"].startswith("2001")
 
 
+def test_heartbeats_cannot_be_read_where_they_are_sent(account):
+    """On Hackatime's own path; WakaTime has a GET of a day's heartbeats on its paths."""
+    paths = [f"{HACKATIME}/users/current/heartbeats", *(f"{p}/users/current/heartbeats.bulk" for p in PREFIXES)]
+    for path in paths:
+        response = account.get(path)
+        assert_error(response, 405)
+        assert "POST" in response.headers["allow"]
+
+
 @pytest.mark.parametrize("path", ["heartbeats", "heartbeats.bulk"])
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_another_method_is_a_405_that_names_the_right_one(account, prefix, path, method):
     response = account.server.http.request(method, f"{prefix}/users/current/{path}", headers=account.headers)
     assert_error(response, 405)
