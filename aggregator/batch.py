@@ -83,11 +83,7 @@ class BatchCounter:
         return batch.heartbeats
 
     def _apply(self, record: StoredRecord, batch: _Batch) -> None:
-        if record.version > FORMAT_VERSION:
-            raise NewerFormatError(
-                f"Record {record.offset} of the log has format {record.version}, this version reads "
-                f"{FORMAT_VERSION}: run the version of Heartline that wrote it."
-            )
+        refuse_newer_format(record)
         user_id = record.user_id
         sent = unpack_lines(record.value)
         if user_id in self._removed:
@@ -121,6 +117,15 @@ class BatchCounter:
                     set_aside_at_us=time.time_ns() // 1000,
                 )
             )
+
+
+def refuse_newer_format(record: StoredRecord) -> None:
+    """Raise `NewerFormatError` for what this version cannot read."""
+    if record.version > FORMAT_VERSION:
+        raise NewerFormatError(
+            f"Record {record.offset} of the log has format {record.version}, this version reads "
+            f"{FORMAT_VERSION}: run the version of Heartline that wrote it."
+        )
 
 
 def _tail_row(shard: Shard, record: StoredRecord, new: Sequence[Heartbeat], value: bytes) -> TailRow:

@@ -5,11 +5,9 @@ import logging
 import time
 from collections.abc import Callable
 
-import msgspec
 import sqlalchemy as sa
-import zstandard
 
-from aggregator.batch import BatchCounter
+from aggregator.batch import BatchCounter, refuse_newer_format
 from aggregator.compact import compact, erase_user
 from aggregator.counter import Counter
 from aggregator.recompute import local_segments, rebuild
@@ -17,7 +15,7 @@ from schemas.calendars import UTC_DAYS, is_zone, local_calendar
 from schemas.record import Command, Compact, Flush, Rebuild, RemoveUser, SetZone, StoredRecord, unpack_command
 from schemas.tables import command_results, last_values, segments, users
 from storage.directory import remove_user, set_zone
-from storage.errors import UnavailableError
+from storage.errors import StorageError, UnavailableError
 from storage.lake import Lake
 from storage.stats.segments import save_groups
 from storage.stats.shard import Shard
@@ -52,11 +50,16 @@ class CommandRunner:
 
     def run(self, record: StoredRecord) -> None:
         """Apply one command, store what became of it, and move the watermark over it."""
+        refuse_newer_format(record)
         try:
             command = unpack_command(record.value)
             answer = self._apply(command, record.offset)
-        except (RefusedError, msgspec.MsgspecError, zstandard.ZstdError) as error:
+        except (StorageError, sa.exc.DBAPIError, OSError):
+            raise  # the place fails, not the command: it is tried again
+        except Exception as error:  # noqa: BLE001 - one command must not stop the heartbeats behind it
             logger.warning("Command at offset %d is refused: %s", record.offset, error)
+            self._counter.forget()
+            self._shard.refresh()
             self._finish(record.offset, {}, str(error))
         else:
             if answer is not None:

@@ -117,9 +117,9 @@ _CREATE_COMPUTED_VALUES: Final = """
 CREATE OR REPLACE TEMP TABLE computed_values AS
 WITH newest AS (
     SELECT user_id, project,
-        max({'at_us': time_us, 'text': language}) FILTER (WHERE language <> '') AS language,
-        max({'at_us': time_us, 'text': branch}) FILTER (WHERE branch <> '') AS branch
-    FROM beats WHERE project <> '' GROUP BY user_id, project
+        max({'at_us': time_us, 'text': language}) FILTER (WHERE is_real(language)) AS language,
+        max({'at_us': time_us, 'text': branch}) FILTER (WHERE is_real(branch)) AS branch
+    FROM beats WHERE is_real(project) GROUP BY user_id, project
 )
 SELECT user_id, project, language.text AS language, language.at_us AS language_at_us,
     branch.text AS branch, branch.at_us AS branch_at_us
@@ -274,7 +274,7 @@ def _table_of(periods: list[Period]) -> pa.Table:
 
 
 def _macros() -> str:
-    """Make `text_of` and `json_of`, which write a value as `schemas.dimensions.encode_value` does."""
+    """Make `text_of` and `json_of`, which write a value as `encode_value` does, and `is_real` of placeholders."""
     escaped = "v"
     for character in ("\\", '"', *map(chr, range(1, 32))):  # no text has NUL characters
         written = json.dumps(character)[1:-1]
@@ -285,6 +285,9 @@ def _macros() -> str:
             WHEN v IS NULL THEN 'null'
             WHEN regexp_matches(v, '[\\x01-\\x1f"\\\\]') THEN '"' || {escaped} || '"'
             ELSE '"' || v || '"' END;
+        CREATE OR REPLACE TEMP MACRO is_real(v) AS
+            trim(v, ' ' || chr(9) || chr(10) || chr(13)) <> ''
+            AND v NOT IN ('<<LAST_LANGUAGE>>', '<<LAST_BRANCH>>', '<<LAST_PROJECT>>');
     """
 
 

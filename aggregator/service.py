@@ -68,6 +68,11 @@ class Aggregator:
         self._config = config
         self._clock = clock
         self._shard = Shard.take(database, log.name)
+        if log.end() < self._shard.offset:
+            raise StorageError(
+                f"The log ends at offset {log.end()}, but {self._shard.offset} is counted already: it is older than "
+                "the stats database. Put the newer log back, or the stats and the lake that belong to this one."
+            )
         recover(self._shard, lake)
         self._reading = database.statements()
         self._counter = Counter(self._reading, History(database, lake), config.cache_rows)
@@ -187,10 +192,11 @@ class Aggregator:
         if now - self._upkept_at < interval_s:
             return
         self._upkept_at = now
+        older_than_us = int((now - self._config.log_keep_s) * 1_000_000)
+        while self._log.trim(self._shard.offset, older_than_us):
+            pass
         if self._flushing is None and compact(self._shard, self._lake, min_files=self._config.compact_files, now_s=now):
             self._counter.forget()  # the audit may have repaired what is held here
-        while self._log.trim(self._shard.offset, int((now - self._config.log_keep_s) * 1_000_000)):
-            pass
 
     def _start_over(self) -> None:
         """After a failure: what is in memory may be ahead of the database."""

@@ -29,7 +29,7 @@ _NO_VALUES: Final = LastValues()
 
 def is_real(value: str | None) -> TypeGuard[str]:
     """Tell whether a language, branch or project can stand in for a placeholder: not blank, not one itself."""
-    return value is not None and value not in _PLACEHOLDERS and value.strip() != ""
+    return value is not None and value not in _PLACEHOLDERS and value.strip(" \t\r\n") != ""
 
 
 def has_placeholders(heartbeats: Sequence[Heartbeat]) -> bool:

@@ -30,6 +30,9 @@ class LogReader(Protocol):
     def read(self, after: int, max_bytes: int) -> list[StoredRecord]:
         """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record)."""
 
+    def end(self) -> int:
+        """Give the last offset ever appended (0: none)."""
+
     def wait(self, timeout_s: float) -> None:
         """Return when there may be something new, or after `timeout_s`."""
 

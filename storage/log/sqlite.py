@@ -168,7 +168,7 @@ class SqliteLogWriter:
         while batch := self._next_batch():
             try:
                 last = _insert(self._connection, [row for waiting in batch for row in waiting.rows])
-            except sqlite3.Error as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it, and later ones be served
                 reason = UnavailableError(f"The log cannot be written: {error}.")
                 self._loop.call_soon_threadsafe(self._refuse, batch, reason)
             else:
