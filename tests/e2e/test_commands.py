@@ -63,7 +63,8 @@ def test_another_zone_moves_the_users_days(server):
     account.send(*(beat(midnight + offset) for offset in (-60, -1, 0, 30, 100)))
     server.cli("users", "set", account.username, "--timezone", zone)
     assert eventually(lambda: account.statusbar()["total_seconds"], 100.0, within_s=2) == 100.0
-    assert account.get(PROFILE).json()["data"]["timezone"] == zone
+    profile_zone = eventually(lambda: account.get(PROFILE).json()["data"]["timezone"], zone, within_s=2)
+    assert profile_zone == zone
     account.send(beat(midnight + 130), beat(midnight - 30))
     assert account.statusbar()["total_seconds"] == 130
 
