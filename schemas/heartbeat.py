@@ -133,8 +133,8 @@ def fields_hash(heartbeat_id: int) -> str:
 @lru_cache(maxsize=256)  # the heartbeats of one request have one created_at
 def iso_utc(time_us: int) -> str:
     """Write microseconds since the epoch as ISO 8601 in UTC, to the millisecond as Rails does."""
-    instant = dt.datetime.fromtimestamp(time_us // 1_000_000, dt.UTC)
-    return f"{instant:%Y-%m-%dT%H:%M:%S}.{time_us % 1_000_000 // 1000:03d}Z"
+    instant = dt.datetime.fromtimestamp(time_us // 1_000_000, dt.UTC).replace(tzinfo=None)
+    return f"{instant.isoformat()}.{time_us % 1_000_000 // 1000:03d}Z"
 
 
 def answer(heartbeat: Heartbeat, user_id: int) -> HeartbeatAnswer:

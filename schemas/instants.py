@@ -32,8 +32,9 @@ _DATE_HELP: Final = "write a date with its year such as 2026-01-31 or 2026-01-31
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
-_FIRST_US: Final = (dt.datetime.min.replace(tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
-_LAST_US: Final = (dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
+FIRST_US: Final = (dt.datetime.min.replace(tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
+LAST_US: Final = (dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
+"""Years 1 to 9999: what `parse_when` reads, and what can be written as a date."""
 # Two days that share no part: what a text leaves out shows as a difference.
 _DEFAULTS: Final = (dt.datetime(2000, 1, 1), dt.datetime(2001, 2, 2))  # noqa: DTZ001 - the zone is the text's
 
@@ -78,7 +79,7 @@ def parse_when(text: str) -> int:
             time_us = _rounded(number, 6)
     else:
         time_us = _date_us(_LOST_PLUS.sub(r"\1+\2", text))
-    if not _FIRST_US <= time_us <= _LAST_US:
+    if not FIRST_US <= time_us <= LAST_US:
         raise InstantError(_DATE_HELP)
     return time_us
 
