@@ -16,18 +16,51 @@ Header = tuple[bytes, bytes]
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Request line and headers together; wakatime-cli's are below 1 KiB."""
 
+HEAD_WITHIN_S: Final = 15.0
+"""From a connection's or request's first byte to the end of its headers; plugins send them at once."""
+
+BODY_WITHIN_S: Final = 60.0
+"""From there to the end of the body: 1 MiB over 20 kB/s, the slowest of mobile networks."""
+
 _MAX_CONNECTIONS: Final = 4096
 _STOP_WITHIN_S: Final = 2  # for requests under way; a heartbeat takes milliseconds
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on the request's head, and refusals in our error shape."""
+    """uvicorn's protocol with bounds on how large a head and how slow a request may be, and our shape of refusals."""
+
+    head_within_s = HEAD_WITHIN_S
+    body_within_s = BODY_WITHIN_S
 
     head_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None  # while a request is expected or arriving
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
+        super().connection_made(transport)
+        self._expect(self.head_within_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is None:
+            self._expect(self.head_within_s)
+        super().data_received(data)
 
     def on_message_begin(self) -> None:
+        if self._deadline is None:  # the second of two requests that came at once
+            self._expect(self.head_within_s)
         self.head_bytes = 0
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._expect(self.body_within_s)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._expect(None)
+        super().on_message_complete()
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
@@ -38,15 +71,35 @@ class _Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:
-        status = b"431 Request Header Fields Too Large" if self.head_bytes > MAX_HEAD_BYTES else b"400 Bad Request"
-        body = json.dumps({"error": msg}).encode()
+        self._refuse(b"431 Request Header Fields Too Large" if self._is_too_large else b"400 Bad Request", msg)
+
+    @property
+    def _is_too_large(self) -> bool:
+        return self.head_bytes > MAX_HEAD_BYTES
+
+    def _expect(self, within_s: float | None) -> None:
+        """Give what comes next so much time; None: nothing is expected."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if within_s is None else self.loop.call_later(within_s, self._too_late)
+
+    def _too_late(self) -> None:
+        has_begun = bool(self.scope)  # unset before the first request
+        is_answering = bool(self.cycle) and self.cycle.response_started and not self.cycle.response_complete
+        if is_answering or not has_begun:
+            self.transport.close()
+        else:
+            self._refuse(b"408 Request Timeout", "The request did not arrive in time.")
+
+    def _refuse(self, status: bytes, error: str) -> None:
+        body = json.dumps({"error": error}).encode()
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(head % (status, len(body)) + body)
         self.transport.close()
 
     def _count(self, size: int) -> None:
         self.head_bytes += size
-        if self.head_bytes > MAX_HEAD_BYTES:
+        if self._is_too_large:
             raise ValueError("The request's head is too large.")
 
 

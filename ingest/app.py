@@ -11,9 +11,10 @@ from starlette.types import Receive, Scope, Send
 from ingest.decode import Item, decode_bulk, decode_single
 from ingest.errors import NotReadyError, RequestError, UnauthorizedError
 from ingest.reply import (
-    METHOD_NOT_ALLOWED,
     NOT_FOUND,
     PREFLIGHT,
+    READ_ELSEWHERE,
+    WRITE_ONLY,
     Outcome,
     Reply,
     bulk_reply,
@@ -31,7 +32,7 @@ from schemas.users import User
 from storage.errors import StorageError
 from storage.log import LogWriter
 
-_ROUTE: Final = re.compile(r"/api/(?:hackatime/v1|v1|compat/wakatime/v1)/users/[^/]+/heartbeats(\.bulk)?")
+_ROUTE: Final = re.compile(r"/api/(?:hackatime/v1|(v1|compat/wakatime/v1))/users/[^/]+/heartbeats(\.bulk)?")
 _TRY_LATER: Final = "The heartbeats cannot be stored now; send them again later"
 _logger: Final = logging.getLogger(__name__)
 
@@ -93,16 +94,16 @@ class IngestApp:
         route = _ROUTE.fullmatch(scope["path"])
         if route is None:
             return NOT_FOUND
+        is_bulk = route[2] is not None
         if scope["method"] == "OPTIONS":
             return PREFLIGHT
         if scope["method"] != "POST":
-            return METHOD_NOT_ALLOWED
+            return WRITE_ONLY if is_bulk or route[1] is None else READ_ELSEWHERE
         headers = headers_of(scope)
         user = self._owner(headers.authorization, scope["query_string"])
         if reason := self._limits.ready():
             raise NotReadyError(reason)
         body = await read_body(receive, headers.content_length, self._limits.max_body_bytes)
-        is_bulk = route[1] is not None
         items: Sequence[Item] = decode_bulk(body) if is_bulk else (decode_single(body),)
         outcomes = _normalised(items, user.user_id, self._context(scope, headers))
         outcomes = await self._kept(outcomes, user.user_id)

@@ -6,12 +6,12 @@ from typing import Final, NamedTuple
 import msgspec
 from starlette.types import Send
 
-from ingest.errors import BodyTooLargeError, NotReadyError, RequestError
+from ingest.errors import BodyTooLargeError, NotReadyError, RequestError, UnauthorizedError
 from schemas.heartbeat import Heartbeat, answer
 from schemas.normalise import RejectedError
+from schemas.openapi import CHALLENGE
 
 _encode: Final = msgspec.json.Encoder().encode
-_ALLOWED: Final = b"POST, OPTIONS"
 _COMMON: Final = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
@@ -37,7 +37,9 @@ PREFLIGHT: Final = Reply(
     ),
 )
 NOT_FOUND: Final = Reply(404, b'{"error":"Not found"}')
-METHOD_NOT_ALLOWED: Final = Reply(405, b'{"error":"Method not allowed"}', ((b"allow", _ALLOWED),))
+WRITE_ONLY: Final = Reply(405, b'{"error":"Method not allowed"}', ((b"allow", b"POST, OPTIONS"),))
+READ_ELSEWHERE: Final = WRITE_ONLY._replace(headers=((b"allow", b"GET, HEAD, POST, OPTIONS"),))
+"""For the paths whose GET, WakaTime's heartbeats of a day, the read API answers."""
 
 Outcome = Heartbeat | RejectedError
 
@@ -61,7 +63,9 @@ def single_reply(outcome: Outcome, user_id: int) -> Reply:
 def error_reply(error: RequestError, retry_after_s: int) -> Reply:
     """Answer why nothing of the request was taken."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    if isinstance(error, NotReadyError):
+    if isinstance(error, UnauthorizedError):
+        headers = ((b"www-authenticate", CHALLENGE.encode()),)
+    elif isinstance(error, NotReadyError):
         headers = ((b"retry-after", b"%d" % retry_after_s),)
     elif isinstance(error, BodyTooLargeError):
         headers = ((b"connection", b"close"),)  # the rest of the body is not worth reading

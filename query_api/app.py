@@ -26,7 +26,7 @@ from query_api.access import Services
 from query_api.config import QueryConfig
 from query_api.errors import install_error_handlers
 from query_api.headers import ApiHeaders
-from query_api.openapi import HeartlineApi
+from query_api.openapi import TAGS, HeartlineApi
 from query_api.scans import Scans
 from query_api.statusbar import Keys, StatusBarApp
 from storage.directory import Directory
@@ -52,12 +52,18 @@ _ROUTERS: Final = (
 )
 """In the order in which a request's path is compared with them."""
 
-_DESCRIPTION: Final = """Coding time: heartbeats of WakaTime-compatible plugins, counted exactly, answered at once.
+_DESCRIPTION: Final = """Takes the heartbeats of WakaTime-compatible plugins and answers how long you coded.
 
-Send your API key as `Authorization: Bearer KEY`, as Basic, or as `?api_key=KEY`. Every error is `{"error": "…"}`.
+Send your API key as `Authorization: Bearer KEY`, as Basic, or as `?api_key=KEY`. A key that is given and wrong is
+refused everywhere, also where none is needed.
+
+Every error is JSON: `{"error": "…"}`. Unknown paths are 404. A method that a path does not have is 405, `Allow` names
+those that it has; HEAD goes wherever GET does. 503 says with `Retry-After` when to try again.
 
 Durations are sums of the gaps between heartbeats, each counted for at most two minutes. Instants are UTC where
-they name no zone.
+they name no zone. Dates and names that are empty count as not given.
+
+Every answer under /api/ may be read by pages of any site (`Access-Control-Allow-Origin: *`) and is kept by no cache.
 """
 
 
@@ -84,7 +90,10 @@ def create_app(
     app = HeartlineApi(
         title="Heartline",
         version=version("heartline"),
+        summary="Coding time, counted exactly, answered at once.",
         description=_DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=list(TAGS),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

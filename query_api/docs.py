@@ -27,7 +27,7 @@ def docs_page(openapi: Json) -> str:
 
 def _operation(method: str, path: str, operation: Json) -> str:
     title = f'<span class="method">{method.upper()}</span> {escape(path)}'
-    body = _paragraphs(str(operation.get("description") or operation.get("summary", "")))
+    body = _paragraphs(operation["summary"]) + _paragraphs(operation["description"])
     body += _key(operation) + _parameters(operation.get("parameters", [])) + _body(operation) + _answers(operation)
     return f"<details><summary>{title}</summary>{body}</details>"
 
@@ -41,9 +41,17 @@ def _key(operation: Json) -> str:
 
 def _parameters(parameters: list[Json]) -> str:
     rows = [
-        (p["name"], p["in"], p.get("description") or p.get("schema", {}).get("description", "")) for p in parameters
+        (parameter["name"], parameter["in"], _type(parameter["schema"]), parameter["description"])
+        for parameter in parameters
     ]
-    return _table(("parameter", "in", ""), rows)
+    return _table(("parameter", "in", "type", ""), rows)
+
+
+def _type(schema: Json) -> str:
+    """Say in a few words what a parameter's schema allows."""
+    choices = [_type(choice) for choice in schema.get("anyOf", ())]
+    words = choices or schema.get("enum") or [schema.get("format") or schema["type"]]
+    return " or ".join(words)
 
 
 def _body(operation: Json) -> str:

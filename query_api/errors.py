@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from schemas.openapi import CHALLENGE
 from storage.errors import UnavailableError
 
 RETRY_AFTER_S: Final = 5
@@ -56,7 +57,9 @@ def install_error_handlers(app: FastAPI) -> None:
 async def _api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - registered for this type alone
     answer = json_answer(error.body, error.status)
-    if error.status == 503:
+    if error.status == 401:
+        answer.headers["WWW-Authenticate"] = CHALLENGE
+    elif error.status == 503:
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer
 
@@ -65,6 +68,8 @@ async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
     answer = json_answer({"error": _PHRASES.get(error.status_code, error.detail)}, error.status_code)
     answer.headers.update(error.headers or {})
+    if answer.headers.get("Allow") == "GET":  # every route here; HEAD is made of it before
+        answer.headers["Allow"] = "GET, HEAD"
     return answer
 
 

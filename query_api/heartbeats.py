@@ -9,7 +9,7 @@ from query_api.access import KnownUser, Services, UsedServices
 from query_api.errors import json_answer
 from query_api.models import HeartbeatWindow, MostRecent
 from query_api.openapi import KEY, answers
-from query_api.parameters import Flag, Name, When, Window, limit_of, window_of
+from query_api.parameters import Count, Name, When, Window, limit_of, window_of
 from query_api.ranges import measure_range, total_seconds
 from query_api.streaming import stream_list
 from query_api.wording import time_ago
@@ -56,7 +56,11 @@ def my_heartbeats(
     start_time: Annotated[When, Query(description="Another name of `start`.")] = None,
     end_time: Annotated[When, Query(description="Another name of `end`.")] = None,
     limit: Annotated[
-        Flag, Query(description="The newest so many of the window, 1 to 100; without a window the newest of all.")
+        Count,
+        Query(
+            description="The newest so many of the window, from 1; without a window the newest of all. Above 100: 100. "
+            "Default: the whole window."
+        ),
     ] = None,
 ) -> Response:
     """List your own heartbeats in a window, ascending by time.

@@ -1,34 +1,40 @@
 """`/openapi.json`: FastAPI's description of the routes, with the schemas of the structs that answers are made of."""
 
+from collections import Counter
 from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
 
-from ingest.openapi import INGEST_PATHS
+from ingest.openapi import INGEST_PATHS, INGEST_SCHEMAS
 from query_api import models, models_days, models_projects, models_wakatime
+from query_api.config import PREFIXES
+from schemas import openapi
+from schemas.openapi import REF, SECURITY_SCHEMES, Object, always_answered, answer, reference
 
 Responses = dict[int | str, dict[str, Any]]
 """FastAPI's `responses`; Any: OpenAPI objects have no one type."""
 
-_REF: Final = "#/components/schemas/{name}"
-
-KEY: Final[dict[str, Any]] = {"security": [{"bearer": []}, {"basic": []}, {"api_key": []}]}
+KEY: Final[Object] = {"security": openapi.KEY}
 """For `openapi_extra` of a route that needs a key."""
 
-OPTIONAL_KEY: Final[dict[str, Any]] = {"security": [{}, *KEY["security"]]}
+OPTIONAL_KEY: Final[Object] = {"security": openapi.OPTIONAL_KEY}
 """For `openapi_extra` of a route that knows its caller by the key, if there is one."""
 
-_SCHEMES: Final = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "The API key, bare or in base64."},
-    "basic": {
-        "type": "http",
-        "scheme": "basic",
-        "description": "base64 of the API key alone (as wakatime-cli sends it), of `key:` or of `user:key`.",
-    },
-    "api_key": {"type": "apiKey", "in": "query", "name": "api_key", "description": "The API key."},
-}
+TAGS: Final = (
+    {"name": "heartbeats", "description": "What plugins send."},
+    {"name": "status bar", "description": "What editors show all day."},
+    {"name": "stats", "description": "Coding time over a range, in Hackatime's form."},
+    {"name": "summaries", "description": "Local days one by one."},
+    {"name": "projects", "description": "Projects, stretches of work, totals, badges."},
+    {"name": "my heartbeats", "description": "Your own heartbeats as they were stored."},
+    {"name": "users", "description": "Profiles, trust, lookups."},
+    {"name": "WakaTime and Wakapi", "description": "What was made for those finds its routes and forms here."},
+    {"name": "health", "description": "For monitors."},
+)
+"""In the order in which people read of them."""
 
+_FAMILIES: Final = dict(zip(PREFIXES, ("hackatime", "wakatime", "wakapi"), strict=True))
 _ANSWERS: Final = (*models.ANSWERS, *models_days.ANSWERS, *models_projects.ANSWERS, *models_wakatime.ANSWERS)
 
 _ERRORS: Final = {
@@ -38,29 +44,25 @@ _ERRORS: Final = {
     404: "There is no such user.",
     422: "A parameter cannot be used; the error says which and why.",
     500: "Something broke on our end.",
-    503: "The database is unavailable, or too much is being computed; `Retry-After` says when to try again.",
+    503: "The database is unavailable, or too much is being computed.",
 }
 
 
 def answers(model: type, *errors: int, not_found: type = models.ErrorAnswer) -> Responses:
     """Describe a route's answers: `model` as JSON, these errors, and those that every route may give."""
-    described: Responses = {error: _described(_ERRORS[error], models.ErrorAnswer) for error in (*errors, 500, 503)}
-    if 404 in errors:
-        described[404] = _described(_ERRORS[404], not_found)
-    return {200: _described(str(model.__doc__), model), **described}
+    described: Responses = {200: answer(200, str(model.__doc__), reference(model.__name__))}
+    for status in (*errors, 500, 503):
+        body = not_found if status == 404 else models.ErrorAnswer
+        described[status] = answer(status, _ERRORS[status], reference(body.__name__))
+    return described
 
 
 def either(first: type, second: type, *errors: int) -> Responses:
     """Describe a route that answers with one of two models."""
     described = answers(first, *errors)
-    schema = {"anyOf": [{"$ref": _REF.format(name=model.__name__)} for model in (first, second)]}
+    schema = {"anyOf": [reference(model.__name__) for model in (first, second)]}
     described[200]["content"]["application/json"]["schema"] = schema
     return described
-
-
-def _described(description: str, model: type) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name=model.__name__)}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 class HeartlineApi(FastAPI):
@@ -70,11 +72,44 @@ class HeartlineApi(FastAPI):
         """Describe the whole API; made once."""
         if self.openapi_schema is None:
             schema = super().openapi()
-            components = schema.setdefault("components", {})
-            _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template=_REF)
-            components.setdefault("schemas", {}).update(schemas)
-            components["securitySchemes"] = _SCHEMES
+            _name_operations(schema["paths"])
+            for operation in _operations(schema["paths"]):
+                _summarise(operation)
+                _drop_nulls(operation)
             for path, operations in INGEST_PATHS.items():
                 schema["paths"].setdefault(path, {}).update(operations)
+            schema["components"] = {"schemas": _schemas(), "securitySchemes": SECURITY_SCHEMES}
             self.openapi_schema = schema
         return self.openapi_schema
+
+
+def _operations(paths: Object) -> list[Object]:
+    return [operation for item in paths.values() for operation in item.values()]
+
+
+def _name_operations(paths: Object) -> None:
+    """Name each operation as its handler, of which FastAPI makes the summary; where it has several, with the prefix."""
+    handlers = Counter(operation["summary"] for operation in _operations(paths))
+    for path, item in paths.items():
+        family = next((name for prefix, name in _FAMILIES.items() if path.startswith(prefix)), "")
+        for operation in item.values():
+            name = operation["summary"].lower().replace(" ", "_")
+            operation["operationId"] = name if handlers[operation["summary"]] == 1 else f"{name}_{family}"
+
+
+def _summarise(operation: Object) -> None:
+    """Take the handler's first line for the summary, and the rest for the description."""
+    operation["summary"], _, operation["description"] = operation["description"].partition("\n\n")
+
+
+def _drop_nulls(operation: Object) -> None:
+    """Say nothing of null in parameters: no address can hold it. It stands for "not there" in the handlers."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        choices = [choice for choice in schema.pop("anyOf", ()) if choice != {"type": "null"}]
+        parameter["schema"] = (choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {}) | schema
+
+
+def _schemas() -> Object:
+    _, structs = msgspec.json.schema_components(_ANSWERS, ref_template=REF)
+    return INGEST_SCHEMAS | {name: always_answered(schema) for name, schema in structs.items()}

@@ -5,11 +5,12 @@ from typing import Annotated, Final, NamedTuple
 
 from dateutil.relativedelta import relativedelta
 from fastapi import Path
-from pydantic import StringConstraints
+from pydantic import StringConstraints, WithJsonSchema
 
 from query_api.errors import ApiError
+from query_api.named_ranges import RANGE_NAMES
 from schemas.calendars import DAY_US
-from schemas.instants import parse_when
+from schemas.instants import FIRST_US, LAST_US, parse_when
 from storage.stats.reader import Span
 
 MAX_NAME: Final = 320
@@ -21,14 +22,53 @@ MAX_WHEN: Final = 64
 MAX_LISTED: Final = 100
 """Heartbeats that `limit` may ask for; more gives these many."""
 
+_MAX_DIGITS: Final = 64
+
 _SECOND_US: Final = 1_000_000
 
 Username = Annotated[
     str, Path(max_length=MAX_NAME, description="A username, user id or Slack id; `current` or `my`: the key's owner.")
 ]
 AnyId = Annotated[str, Path(max_length=MAX_NAME, description="Anything, such as `current`: the key tells the user.")]
-When = Annotated[str, StringConstraints(max_length=MAX_WHEN)] | None
-Flag = Annotated[str, StringConstraints(max_length=16)] | None
+# What a parameter is for is described, in the forms that everybody knows; more is understood (semantics.md, section 4).
+_WHEN: Final = {
+    "anyOf": [
+        {"type": "string", "format": "date"},
+        {"type": "string", "format": "date-time"},
+        {"type": "number", "minimum": FIRST_US // _SECOND_US, "maximum": LAST_US // _SECOND_US},
+    ],
+    "examples": ["2026-01-31", "2026-01-31T12:00:00Z", 1769860800],
+}
+_DAY: Final = {
+    "anyOf": [{"type": "string", "format": "date"}, {"enum": ["today", "yesterday"]}],
+    "examples": ["2026-01-31", "today"],
+}
+
+_RANGE: Final = {
+    "anyOf": [{"enum": [*RANGE_NAMES]}, {"type": "string", "pattern": r"^(19|2\d)\d{2}(-(0[1-9]|1[0-2]))?$"}],
+    "examples": ["last_7_days", "2025", "2025-06"],
+}
+
+When = Annotated[str, StringConstraints(max_length=MAX_WHEN), WithJsonSchema(_WHEN)] | None
+Day = Annotated[str, StringConstraints(max_length=MAX_WHEN), WithJsonSchema(_DAY)] | None
+Flag = Annotated[str, StringConstraints(max_length=16), WithJsonSchema({"type": "boolean", "default": False})] | None
+RangeName = Annotated[str, StringConstraints(max_length=MAX_NAME), WithJsonSchema(_RANGE)]
+Count = (
+    Annotated[
+        str,
+        StringConstraints(max_length=_MAX_DIGITS),
+        WithJsonSchema({"type": "integer", "minimum": 1, "examples": [MAX_LISTED]}),
+    ]
+    | None
+)
+ListLimit = (
+    Annotated[
+        str,
+        StringConstraints(max_length=_MAX_DIGITS),
+        WithJsonSchema({"type": "integer", "minimum": 0, "default": 0}),
+    ]
+    | None
+)
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)] | None
 Names = Annotated[str, StringConstraints(max_length=2048)] | None
 

@@ -14,6 +14,7 @@ from query_api.models import OwnStats, Stats, TotalSeconds
 from query_api.openapi import KEY, OPTIONAL_KEY, answers, either
 from query_api.parameters import (
     Flag,
+    ListLimit,
     Name,
     Names,
     Username,
@@ -94,7 +95,7 @@ def user_stats(
     features: Annotated[
         Names, Query(description="Lists in `data`, separated by commas: `languages`, `projects`. Default: languages.")
     ] = None,
-    limit: Annotated[Flag, Query(description="The first so many of each list; 0: all.")] = None,
+    limit: Annotated[ListLimit, Query(description="The first so many of each list; 0: all.")] = None,
     filter_by_project: Annotated[
         Names, Query(description="Exact names, separated by commas: measures heartbeats of these projects alone.")
     ] = None,

@@ -11,15 +11,17 @@ from query_api import wording
 from query_api.config import PREFIXES, TextStyle
 from query_api.errors import RETRY_AFTER_S
 from query_api.models import DayRange, FullData, FullStatusBar
+from query_api.parameters import MAX_NAME
 from query_api.totals import full_total
 from schemas.calendars import date_of
 from schemas.credentials import api_keys_of
+from schemas.openapi import CHALLENGE
 from schemas.segment import whole_seconds
 from schemas.users import User
 from storage.errors import UnavailableError
 from storage.stats.reader import StatsReader, Today
 
-_PATH: Final = re.compile(f"({'|'.join(map(re.escape, PREFIXES))})/users/[^/]+/statusbar/today")
+_PATH: Final = re.compile(f"({'|'.join(map(re.escape, PREFIXES))})/users/[^/]{{1,{MAX_NAME}}}/statusbar/today")
 _HACKATIME: Final = PREFIXES[0]
 
 _HEADERS: Final = [
@@ -27,8 +29,17 @@ _HEADERS: Final = [
     (b"cache-control", b"no-store"),
     (b"access-control-allow-origin", b"*"),
 ]
+_HEADERS_OF: Final = {
+    401: ((b"www-authenticate", CHALLENGE.encode()),),
+    503: ((b"retry-after", b"%d" % RETRY_AFTER_S),),
+}
 _INVALID_KEY: Final = b'{"error":"Invalid API key"}'
 _UNAVAILABLE: Final = b'{"error":"The database is unavailable, try again soon"}'
+
+
+def headers_of(status: int, body: bytes) -> list[tuple[bytes, bytes]]:
+    """Give the headers of an answer."""
+    return [*_HEADERS, (b"content-length", b"%d" % len(body)), *_HEADERS_OF.get(status, ())]
 
 
 class Keys(Protocol):
@@ -70,10 +81,7 @@ class StatusBarApp:
         """Serve a request for which `matches` holds."""
         authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
         status, body = self.answer(scope["path"], authorization, scope["query_string"])
-        headers = [*_HEADERS, (b"content-length", b"%d" % len(body))]
-        if status == 503:
-            headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers_of(status, body)})
         await send({"type": "http.response.body", "body": body})
 
     def _read(self, authorization: bytes | None, query: bytes) -> Today | None:

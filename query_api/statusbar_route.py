@@ -4,10 +4,10 @@ from fastapi import APIRouter, Request, Response
 
 from query_api.access import UsedServices
 from query_api.config import PREFIXES
-from query_api.errors import RETRY_AFTER_S
 from query_api.models import FullStatusBar, StatusBar
 from query_api.openapi import KEY, answers
 from query_api.parameters import AnyId
+from query_api.statusbar import headers_of
 
 router = APIRouter(tags=["status bar"], default_response_class=Response)
 
@@ -17,9 +17,8 @@ def statusbar_today(request: Request, services: UsedServices, user_id: AnyId) ->
     scope = request.scope
     authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
     status, body = services.statusbar.answer(scope["path"], authorization, scope["query_string"])
-    answer = Response(body, status, media_type="application/json")
-    if status == 503:
-        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    answer = Response(body, status)
+    answer.raw_headers = headers_of(status, body)
     return answer
 
 

@@ -14,7 +14,7 @@ from query_api.models_days import Summaries
 from query_api.models_wakatime import WakaSummaries
 from query_api.named_ranges import Dates, bounded, named_dates, range_key, summary_dates
 from query_api.openapi import KEY, OPTIONAL_KEY, answers
-from query_api.parameters import AnyId, Name, Names, Username, When
+from query_api.parameters import AnyId, Day, Name, Names, RangeName, Username
 from query_api.summaries_report import summaries, wakatime_summaries
 from query_api.wakatime_forms import PARTS
 from schemas.calendars import date_of, day_number, is_zone, local_calendar
@@ -28,8 +28,9 @@ router = APIRouter(tags=["summaries"], default_response_class=Response)
 _HACKATIME: Final = (Dimension.TOTAL, Dimension.FOLLOWED)
 _WAKATIME: Final = (*_HACKATIME, *PARTS)
 
-Start = Annotated[When, Query(description="First local date, YYYY-MM-DD; also `today` and `yesterday`.")]
-End = Annotated[When, Query(description="Last local date, included; at most 366 days.")]
+Start = Annotated[Day, Query(description="First local date; needed, as `end` is, unless a range is named.")]
+End = Annotated[Day, Query(description="Last local date, included; at most 366 days in all.")]
+RangeAsked = Annotated[RangeName | None, Query(description="In place of dates: a range by its name, in any case.")]
 Project = Annotated[Name, Query(description="The exact name of one project to measure.")]
 Timezone = Annotated[Name, Query(description="An IANA zone whose days to show. Default: the user's own.")]
 Branches = Annotated[Names, Query(description="Exact names of branches to measure, separated by commas.")]
@@ -86,13 +87,13 @@ def hackatime_summaries(
     return json_answer(summaries(local, today_in(local.timezone, asked.now_us)))
 
 
-def wakatime(
+def user_summaries(
     services: UsedServices,
     caller: AnyCaller,
     username: Username,
     start: Start = None,
     end: End = None,
-    range: Annotated[Name, Query(description="In place of dates: `last_7_days`, `Last 30 Days`, `today`…")] = None,  # noqa: A002 - WakaTime's name
+    range: RangeAsked = None,  # noqa: A002 - WakaTime's name
     project: Project = None,
     timezone: Timezone = None,
     branches: Branches = None,
@@ -109,7 +110,7 @@ for _prefix in PREFIXES[1:]:
         f"{_prefix}/users/{{username}}/summaries",
         responses=answers(WakaSummaries, 400, 401, 403, 404, 422),
         openapi_extra=OPTIONAL_KEY,
-    )(wakatime)
+    )(user_summaries)
 
 
 def _asked(

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from dateutil.relativedelta import relativedelta
 from fastapi import APIRouter, Query, Response
+from pydantic import StringConstraints, WithJsonSchema
 
 from query_api.access import AnyCaller, UsedServices
 from query_api.errors import ApiError, json_answer
@@ -13,7 +14,7 @@ from query_api.lookup import find_shown
 from query_api.models_projects import KeyTotal, Summary
 from query_api.named_ranges import Dates
 from query_api.openapi import OPTIONAL_KEY, answers
-from query_api.parameters import Flag, Name, When
+from query_api.parameters import Name, When
 from query_api.ranges import Measured, measure_range
 from query_api.wakatime_forms import NAMELESS, PARTS, seconds_of
 from query_api.wording import whole_second
@@ -75,6 +76,8 @@ _INTERVALS: Final[dict[str, Callable[[dt.date], Dates]]] = {
 }
 """HEAD's intervals. Not those of WakaTime's paths: here the `last_…` ones have a day more."""
 
+Interval = Annotated[str, StringConstraints(max_length=64), WithJsonSchema({"enum": [*_INTERVALS]})] | None
+
 
 @router.get("/api/summary", responses=answers(Summary, 400, 401, 403, 404, 422), openapi_extra=OPTIONAL_KEY)
 def summary(
@@ -82,10 +85,8 @@ def summary(
     caller: AnyCaller,
     user_id: Annotated[Name, Query(description="The user, by id, Slack id or username.")] = None,
     user: Annotated[Name, Query(description="Another name of `user_id`.")] = None,
-    interval: Annotated[
-        Flag, Query(description=f"One of {', '.join(_INTERVALS)}; anything else is today. Default: all_time.")
-    ] = None,
-    range: Annotated[Flag, Query(description="Another name of `interval`.")] = None,  # noqa: A002 - Wakapi's name
+    interval: Annotated[Interval, Query(description="Anything else is today. Default: all_time.")] = None,
+    range: Annotated[Interval, Query(description="Another name of `interval`.")] = None,  # noqa: A002 - Wakapi's name
     start: Annotated[When, Query(description="First UTC day; with `end` in place of an interval.")] = None,
     end: Annotated[When, Query(description="Last UTC day, included.")] = None,
     from_: Annotated[When, Query(alias="from", description="Another name of `start`.")] = None,

@@ -22,9 +22,9 @@ from query_api.models_wakatime import (
     WakaProjects,
     WakaStats,
 )
-from query_api.named_ranges import ALL_TIME, RANGE_NAMES, day_named, named_dates, range_key
+from query_api.named_ranges import ALL_TIME, day_named, named_dates, range_key
 from query_api.openapi import KEY, OPTIONAL_KEY, answers
-from query_api.parameters import MAX_NAME, Name, Username, When
+from query_api.parameters import MAX_NAME, Day, Name, RangeName, Username
 from query_api.ranges import measure_range
 from query_api.streaming import stream_list
 from query_api.summaries_report import day_range
@@ -44,25 +44,25 @@ _ALWAYS: Final = Span(MIN_TIME_US, MAX_TIME_US)
 _EVERY_DAY: Final = range(MIN_TIME_US // DAY_US - 1, MAX_TIME_US // DAY_US + 2)
 Project = Annotated[Name, Query(description="The exact name of one project to measure.")]
 
-_RANGES: Final = f"{', '.join(RANGE_NAMES)}, a year (2025) or a month (2025-06), in days of the user's zone"
+_RANGES: Final = "A range by its name, in any case, or a year or month, in days of the user's zone."
 
 
 def wakatime_stats(
     services: UsedServices,
     caller: AnyCaller,
     username: Username,
-    range: Annotated[Name, Query(description=f"{_RANGES}. Default: {_DEFAULT_RANGE}.")] = None,  # noqa: A002 - WakaTime's name
+    range: Annotated[RangeName | None, Query(description=f"{_RANGES} Default: {_DEFAULT_RANGE}.")] = None,  # noqa: A002 - WakaTime's name
     project: Project = None,
 ) -> Response:
     """Answer a user's coding time over a range of local days, in WakaTime's form."""
     return _stats(services, find_shown(services, caller, username), range or _DEFAULT_RANGE, project)
 
 
-def wakatime_stats_of_range(
+def stats_of_range(
     services: UsedServices,
     caller: AnyCaller,
     username: Username,
-    range: Annotated[str, Path(max_length=MAX_NAME, description=f"{_RANGES}.")],  # noqa: A002 - WakaTime's name
+    range: Annotated[RangeName, Path(description=_RANGES)],  # noqa: A002 - WakaTime's name
     project: Project = None,
 ) -> Response:
     """Answer a user's coding time over a range of local days, in WakaTime's form."""
@@ -102,7 +102,7 @@ def heartbeats_of_a_day(
     services: UsedServices,
     caller: AnyCaller,
     id: Annotated[str, Path(max_length=MAX_NAME, description="`current`, or who the key's owner is.")],  # noqa: A002 - as the POST of this path calls it
-    date: Annotated[When, Query(description="A local date, YYYY-MM-DD; also `today` and `yesterday`.")] = None,
+    date: Annotated[Day, Query(description="A local date. Needed.")] = None,
 ) -> Response:
     """List your own heartbeats of one local day, in WakaTime's form."""
     user = find_named(services, caller, id)
@@ -124,7 +124,7 @@ for _prefix in _WAKATIME:
         f"{_users}/{{username}}/stats/{{range}}",
         responses=answers(WakaStats, 400, 401, 403, 404, 422),
         openapi_extra=OPTIONAL_KEY,
-    )(wakatime_stats_of_range)
+    )(stats_of_range)
     router.get(
         f"{_users}/{{username}}/all_time_since_today",
         responses=answers(AllTime, 401, 403, 404, 422),

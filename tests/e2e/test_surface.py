@@ -115,7 +115,28 @@ def test_what_does_not_exist_is_a_404_in_the_error_shape(server, account, path):
 def test_a_wrong_method_is_a_405_that_names_the_right_one(server, account, path, method):
     response = server.http.request(method, path, headers=account.headers)
     assert_error(response, 405)
-    assert "GET" in response.headers["allow"]
+    assert response.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", [p.format("current") for p in DOCUMENTED["post"]])
+def test_a_path_of_heartbeats_names_its_methods(server, account, path, method):
+    is_read = path.endswith("/heartbeats") and HACKATIME not in path
+    response = server.http.request(method, path, headers=account.headers, params={"date": "today"})
+    if is_read and method in {"GET", "HEAD"}:
+        assert response.status_code == 200
+    else:
+        assert response.status_code == 405
+        assert response.headers["allow"] == ("GET, HEAD, POST, OPTIONS" if is_read else "POST, OPTIONS")
+
+
+@pytest.mark.parametrize("path", [*(p.format("current") for p in DOCUMENTED["get"]), "/", "/docs", "/openapi.json"])
+def test_head_answers_what_get_answers_without_a_body(server, account, path):
+    for headers in (account.headers, {}):
+        got, head = (server.http.request(method, path, headers=headers) for method in ("GET", "HEAD"))
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers["content-type"] == got.headers["content-type"]
+        assert head.headers.get("content-length") == got.headers.get("content-length")
 
 
 @pytest.mark.parametrize("path", [p.format("current") for p in DOCUMENTED["get"]])

@@ -12,7 +12,7 @@ import pytest
 from heartline.forward import Forwarder
 from heartline.front import Guard, IngestAlone
 from heartline.places import listen
-from heartline.serving import MAX_HEAD_BYTES, serve
+from heartline.serving import MAX_HEAD_BYTES, _Protocol, serve
 from storage.errors import UnavailableError
 
 
@@ -319,10 +319,83 @@ class NoIngest:
 )
 def test_ingest_alone_tells_how_it_is(method, path, reason, status):
     async def run():
-        async with client_of(IngestAlone(NoIngest(), lambda: reason)) as client:
+        alone = IngestAlone(NoIngest(), lambda: reason)
+        async with client_of(Guard(alone, access_log=False)) as client:
             return await client.request(method, path)
 
     response = asyncio.run(run())
     assert response.status_code == status
     if method != "HEAD":
         assert list(response.json()) == (["status"] if status == 200 else ["error"])
+
+
+@pytest.mark.parametrize(
+    ("began", "status"),
+    [
+        (b"", b""),
+        (b"G", b"HTTP/1.1 408 "),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: y\r\n", b"HTTP/1.1 408 "),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", b"HTTP/1.1 408 "),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", b"HTTP/1.1 408 "),
+    ],
+)
+def test_a_request_that_does_not_arrive_is_given_up(monkeypatch, began, status):
+    monkeypatch.setattr(_Protocol, "head_within_s", 0.05)
+    monkeypatch.setattr(_Protocol, "body_within_s", 0.05)
+    gone = asyncio.Event()
+
+    async def reading(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async def run():
+        async with serving(reading, listen("127.0.0.1", 0)) as listener:
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(began)
+            answer = await asyncio.wait_for(reader.read(), 30)
+            if began.startswith(b"POST"):
+                await asyncio.wait_for(gone.wait(), 30)
+            writer.close()
+            return answer
+
+    answer = asyncio.run(run())
+    assert answer.startswith(status)
+    assert bool(answer) == bool(status)
+    if answer:
+        assert list(json.loads(answer.partition(b"\r\n\r\n")[2])) == ["error"]
+
+
+def test_an_answer_may_take_longer_than_its_request_may(monkeypatch):
+    bound_s = 3
+    monkeypatch.setattr(_Protocol, "head_within_s", bound_s)
+    monkeypatch.setattr(_Protocol, "body_within_s", bound_s)
+
+    async def slow(scope, receive, send):
+        if scope["path"] == "/slow":
+            await asyncio.sleep(bound_s + 0.5)  # the bounds are what must pass
+        await echo(scope, receive, send)
+
+    async def run():
+        async with serving(slow, listen("127.0.0.1", 0)) as listener:
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            for path in (b"/slow", b"/next"):  # on one connection: what is over is not counted against what follows
+                writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" % path)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+                assert head.startswith(b"HTTP/1.1 418 ")
+                await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), 30)
+            writer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_head_is_get_without_the_body(method):
+    async def run():
+        async with client_of(Guard(echo, access_log=False)) as client:
+            return await client.request(method, "/api/x"), (await client.get("/api/x")).headers
+
+    response, headers = asyncio.run(run())
+    assert response.status_code == 418
+    assert response.headers["content-type"] == headers["content-type"]
+    assert bool(response.content) == (method == "GET")

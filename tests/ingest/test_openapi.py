@@ -1,9 +1,10 @@
 import json
+import re
 
 import pytest
 
 from ingest.app import IngestApp, Limits
-from ingest.openapi import INGEST_PATHS
+from ingest.openapi import INGEST_PATHS, INGEST_SCHEMAS
 from schemas.heartbeat import HeartbeatAnswer, Wire
 from tests.ingest.lab import BEARER, OneKey
 
@@ -25,21 +26,34 @@ def test_every_described_path_is_served_and_gives_described_statuses(lab, path, 
         {"json": [BEAT], "limits": Limits(ready=lambda: "full")},
     ]
     statuses = {str(lab.post(served, **request).status_code) for request in requests}
-    assert statuses == set(operation["responses"])
+    of_the_server_around_it = {"408", "500"}
+    assert statuses == set(operation["responses"]) - of_the_server_around_it
 
 
 def test_operations_have_names_of_their_own():
     assert len({operation["operationId"] for _, operation in OPERATIONS}) == len(OPERATIONS) == 6
 
 
-@pytest.mark.parametrize(("path", "operation"), OPERATIONS)
-def test_the_description_has_every_field_and_needs_no_other_document(lab, path, operation):
-    forms = operation["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
-    listed = next(form for form in forms if form["type"] == "array")
-    assert set(listed["items"]["properties"]) == set(Wire.__struct_fields__)
-    described = json.dumps(operation)
-    assert "$ref" not in described
-    assert all(f'"{name}"' in described for name in HeartbeatAnswer.__struct_fields__)
+def test_every_field_that_is_read_is_described_with_its_bounds():
+    described = INGEST_SCHEMAS["Heartbeat"]["properties"]
+    assert set(described) == set(Wire.__struct_fields__)
+    bounds = {"string": {"maxLength"}, "integer": {"minimum", "maximum"}, "array": {"maxItems", "items"}}
+    for name, schema in described.items():
+        for choice in schema.get("anyOf", [schema]):
+            assert bounds.get(choice["type"], set()) <= set(choice), name
+
+
+@pytest.mark.parametrize("path", INGEST_PATHS)
+def test_an_answer_has_the_described_fields_and_no_others(lab, path):
+    described = INGEST_SCHEMAS["HeartbeatAnswer"]
     answered = lab.post(path.replace("{id}", "my"), [BEAT], headers=BEARER).json()
     row = answered["responses"][0][0] if path.endswith(".bulk") else answered
-    assert all(f'"{name}"' in described for name in row)
+    assert (
+        set(row) == set(described["properties"]) == set(described["required"]) == set(HeartbeatAnswer.__struct_fields__)
+    )
+
+
+def test_the_description_needs_no_other_document():
+    referred = set(re.findall(r'"\$ref": "#/components/schemas/([^"]*)"', json.dumps([INGEST_PATHS, INGEST_SCHEMAS])))
+    assert referred
+    assert referred <= set(INGEST_SCHEMAS)
