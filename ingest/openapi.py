@@ -27,8 +27,8 @@ _TIME: Final[Object] = {
     "type": "number",
     "minimum": 1_000_000_000,
     "maximum": 1_999_999_999,
-    "description": "Unix epoch seconds with a fraction. Milli-, micro- and nanoseconds, numbers in text, and dates such "
-    "as 2026-01-31T12:00:00Z are understood as well.",
+    "description": "Unix epoch seconds with a fraction. Milli-, micro- and nanoseconds, numbers in text, and dates "
+    "such as 2026-01-31T12:00:00Z are understood as well.",
     "examples": [1_769_860_800.25],
 }
 _DESCRIBED: Final[Object] = {
@@ -39,7 +39,7 @@ _DESCRIBED: Final[Object] = {
     "language": {"description": "Found by the file's name where it is missing. `<<LAST_LANGUAGE>>`: as before."},
     "branch": {"description": "`<<LAST_BRANCH>>`: as before."},
     "machine": {"description": "The header `X-Machine-Name` wins."},
-    "user_agent": {"description": "What sends it: tells editor and system. Else `plugin`, else the header."},
+    "user_agent": {"description": "Tells editor and system. Where it is missing: `plugin`, else the header."},
 }
 _BYTES: Final = {"entity": MAX_ENTITY_BYTES, "user_agent": MAX_USER_AGENT_BYTES, "plugin": MAX_USER_AGENT_BYTES}
 

@@ -49,7 +49,7 @@ def _parameters(parameters: list[Json]) -> str:
 
 def _type(schema: Json) -> str:
     """Say in a few words what a parameter's schema allows."""
-    choices = [_type(choice) for choice in schema.get("anyOf", ())]
+    choices = [_type(choice) for choice in schema.get("anyOf", ()) if "const" not in choice]
     words = choices or schema.get("enum") or [schema.get("format") or schema["type"]]
     return " or ".join(words)
 

@@ -27,15 +27,25 @@ _MAX_DIGITS: Final = 64
 _SECOND_US: Final = 1_000_000
 
 Username = Annotated[
-    str, Path(max_length=MAX_NAME, description="A username, user id or Slack id; `current` or `my`: the key's owner.")
+    str,
+    Path(
+        max_length=MAX_NAME,
+        description="A username, user id or Slack id; `current` or `my`: the key's owner.",
+        examples=["current"],
+    ),
 ]
-AnyId = Annotated[str, Path(max_length=MAX_NAME, description="Anything, such as `current`: the key tells the user.")]
+AnyId = Annotated[
+    str,
+    Path(max_length=MAX_NAME, description="Anything, such as `current`: the key tells the user.", examples=["current"]),
+]
 # What a parameter is for is described, in the forms that everybody knows; more is understood (semantics.md, section 4).
+_EMPTY: Final = {"const": "", "description": "As if it were not given."}
 _WHEN: Final = {
     "anyOf": [
         {"type": "string", "format": "date"},
         {"type": "string", "format": "date-time"},
         {"type": "number", "minimum": FIRST_US // _SECOND_US, "maximum": LAST_US // _SECOND_US},
+        _EMPTY,
     ],
     "examples": ["2026-01-31", "2026-01-31T12:00:00Z", 1769860800],
 }
@@ -44,15 +54,25 @@ _DAY: Final = {
     "examples": ["2026-01-31", "today"],
 }
 
-_RANGE: Final = {
-    "anyOf": [{"enum": [*RANGE_NAMES]}, {"type": "string", "pattern": r"^(19|2\d)\d{2}(-(0[1-9]|1[0-2]))?$"}],
-    "examples": ["last_7_days", "2025", "2025-06"],
-}
+_RANGES: Final = ({"enum": [*RANGE_NAMES]}, {"type": "string", "pattern": r"^(19|2\d)\d{2}(-(0[1-9]|1[0-2]))?$"})
+_RANGE_EXAMPLES: Final = ["last_7_days", "2025", "2025-06"]
 
 When = Annotated[str, StringConstraints(max_length=MAX_WHEN), WithJsonSchema(_WHEN)] | None
 Day = Annotated[str, StringConstraints(max_length=MAX_WHEN), WithJsonSchema(_DAY)] | None
 Flag = Annotated[str, StringConstraints(max_length=16), WithJsonSchema({"type": "boolean", "default": False})] | None
-RangeName = Annotated[str, StringConstraints(max_length=MAX_NAME), WithJsonSchema(_RANGE)]
+RangeName = Annotated[
+    str,
+    StringConstraints(max_length=MAX_NAME),
+    WithJsonSchema({"anyOf": [*_RANGES], "examples": _RANGE_EXAMPLES}),
+]
+RangeAsked = (
+    Annotated[
+        str,
+        StringConstraints(max_length=MAX_NAME),
+        WithJsonSchema({"anyOf": [*_RANGES, _EMPTY], "examples": _RANGE_EXAMPLES}),
+    ]
+    | None
+)
 Count = (
     Annotated[
         str,

@@ -38,7 +38,10 @@ async def _require_lookups(services: UsedServices, caller: AnyCaller) -> None:
     openapi_extra=KEY,
     dependencies=[Depends(_require_lookups)],
 )
-def lookup_email(services: UsedServices, email: Annotated[str, Path(max_length=MAX_NAME)]) -> Response:
+def lookup_email(
+    services: UsedServices,
+    email: Annotated[str, Path(max_length=MAX_NAME, description="The whole address.", examples=["ann@example.com"])],
+) -> Response:
     """Find a user by their exact email address.
 
     Any key will do, unless the operator keeps lookups to their own.
@@ -55,7 +58,10 @@ def lookup_email(services: UsedServices, email: Annotated[str, Path(max_length=M
     openapi_extra=KEY,
     dependencies=[Depends(_require_lookups)],
 )
-def lookup_slack_uid(services: UsedServices, slack_uid: Annotated[str, Path(max_length=MAX_NAME)]) -> Response:
+def lookup_slack_uid(
+    services: UsedServices,
+    slack_uid: Annotated[str, Path(max_length=MAX_NAME, description="The whole id.", examples=["U0123ABCDEF"])],
+) -> Response:
     """Find a user by their exact Slack id.
 
     Any key will do, unless the operator keeps lookups to their own.

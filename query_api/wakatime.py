@@ -24,7 +24,7 @@ from query_api.models_wakatime import (
 )
 from query_api.named_ranges import ALL_TIME, day_named, named_dates, range_key
 from query_api.openapi import KEY, OPTIONAL_KEY, answers
-from query_api.parameters import MAX_NAME, Day, Name, RangeName, Username
+from query_api.parameters import Day, Name, RangeAsked, RangeName, Username
 from query_api.ranges import measure_range
 from query_api.streaming import stream_list
 from query_api.summaries_report import day_range
@@ -51,7 +51,7 @@ def wakatime_stats(
     services: UsedServices,
     caller: AnyCaller,
     username: Username,
-    range: Annotated[RangeName | None, Query(description=f"{_RANGES} Default: {_DEFAULT_RANGE}.")] = None,  # noqa: A002 - WakaTime's name
+    range: Annotated[RangeAsked, Query(description=f"{_RANGES} Default: {_DEFAULT_RANGE}.")] = None,  # noqa: A002 - WakaTime's name
     project: Project = None,
 ) -> Response:
     """Answer a user's coding time over a range of local days, in WakaTime's form."""
@@ -101,7 +101,7 @@ def wakatime_projects(
 def heartbeats_of_a_day(
     services: UsedServices,
     caller: AnyCaller,
-    id: Annotated[str, Path(max_length=MAX_NAME, description="`current`, or who the key's owner is.")],  # noqa: A002 - as the POST of this path calls it
+    id: Username,  # noqa: A002 - as the POST of this path calls it
     date: Annotated[Day, Query(description="A local date. Needed.")] = None,
 ) -> Response:
     """List your own heartbeats of one local day, in WakaTime's form."""
