@@ -16,17 +16,19 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 # What an OpenAPI document cannot say, so that a request may be refused although each parameter is as described.
 REFUSED_TOGETHER = {
-    "/summaries$": "start and end go together, in order, 366 days at most; a zone must exist",
-    "/api/summary$": "user_id or user",
-    "/users/{id}/heartbeats$": "WakaTime's date has no default, but a missing one is a 400 there and here",
-    "/badge/": "a project without time has no badge",
+    "GET /summaries$": "start and end go together, in order, 366 days at most; a zone must exist",
+    "GET ^/api/summary$": "user_id or user",
+    "GET /users/{id}/heartbeats$": "WakaTime's date has no default: without it there is a 400 there and here",
+    "GET /badge/": "a project without time has no badge",
 }
 # What semantics.md lets pass although it is not what is described.
 LENIENT = {
-    "^/api/v1/users/{username}/stats$": "section 4: no number is no limit, what is not true is false",
-    "^/api/summary$": "section 7: an interval that nobody knows is today",
-    "/heartbeats(.bulk)?$": "section 2: numbers and booleans in text, a bad item of a bulk has its own 400",
+    "GET ^/api/v1/users/{username}/stats$": "section 4: no number is no limit, what is not true is false",
+    "GET ^/api/summary$": "section 7: an interval that nobody knows is today",
+    "POST /heartbeats": "section 2: numbers and booleans in text, a bad item of a bulk has its own 400",
 }
+# In the short run, one prefix stands for the three where one piece of code has a thousand cases for each.
+ALIASES = {"POST ^/api/(v1|compat)/": "the same code as under /api/hackatime"}
 
 CONFIG = """
 seed = 20250620
@@ -69,17 +71,14 @@ def values(account):
     )
 
 
-def operations():
-    refused = [
-        f"[[operations]]\ninclude-path-regex = '{path}'\n"
-        "checks.positive_data_acceptance.expected-statuses = ['2xx', '400', '401', '403', '404']\n"
-        for path in REFUSED_TOGETHER
-    ]
-    lenient = [
-        f"[[operations]]\ninclude-path-regex = '{path}'\nchecks.negative_data_rejection.enabled = false\n"
-        for path in LENIENT
-    ]
-    return "\n".join(refused + lenient)
+def operations(settings):
+    """Give settings to operations: {"METHOD path regex": why} by what they are given."""
+    tables = []
+    for setting, where in settings.items():
+        for operation in where:
+            method, path = operation.split()
+            tables.append(f"[[operations]]\ninclude-method = '{method}'\ninclude-path-regex = '{path}'\n{setting}\n")
+    return "\n".join(tables)
 
 
 def strict(document):
@@ -113,8 +112,13 @@ def known(server):
     return account
 
 
-def run(server, account, folder, auth, examples):
-    """Run schemathesis; its exit code and what it printed."""
+def run(server, account, folder, auth, examples, aliases=()):
+    """Run schemathesis; the description that it read, its exit code and what it printed."""
+    settings = {
+        "checks.positive_data_acceptance.expected-statuses = ['2xx', '400', '401', '403', '404']": REFUSED_TOGETHER,
+        "checks.negative_data_rejection.enabled = false": LENIENT,
+        "phases.coverage.enabled = false": aliases,
+    }
     document = server.http.get("/openapi.json").json()
     description = folder / "openapi.json"
     description.write_text(json.dumps(strict(document)))
@@ -123,7 +127,7 @@ def run(server, account, folder, auth, examples):
         CONFIG.format(
             examples=examples,
             values=values(account),
-            operations=operations(),
+            operations=operations(settings),
             auth=AUTH[auth](account),
             fatal=json.dumps([] if auth == "none" else ["missing_auth", "missing_test_data"]),
         )
@@ -146,7 +150,7 @@ def check(document, done):
 
 
 def test_schemathesis_finds_nothing(server, known, tmp_path):
-    check(*run(server, known, tmp_path, "bearer", 10))
+    check(*run(server, known, tmp_path, "bearer", 10, ALIASES))
 
 
 @pytest.mark.soak
