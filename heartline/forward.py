@@ -52,6 +52,9 @@ class Forwarder:
         )
         try:
             response = await self._transport.handle_async_request(request)
+        except httpx.LocalProtocolError as error:
+            await answer_error(send, 400, f"The request cannot be read: {error}")
+            return
         except httpx.TransportError as error:
             logger.warning("The query process does not answer: %s", type(error).__name__)
             await answer_error(send, 503, "The read API is starting: try again in a second.", retry_after_s=1)
@@ -93,7 +96,8 @@ async def _send_back(response: httpx.Response, send: Send) -> None:
 
 def _request_headers(scope: Scope) -> list[Header]:
     client = scope.get("client")
-    kept = [header for header in _end_to_end(scope["headers"]) if header[0] not in _REPLACED]
+    # A blank at a value's end, as of `Bearer $UNSET`, is no part of it; the server in front leaves it there.
+    kept = [(name, value.strip(b" \t")) for name, value in _end_to_end(scope["headers"]) if name not in _REPLACED]
     kept.append((b"x-forwarded-proto", scope["scheme"].encode()))
     if client:
         kept.append((b"x-forwarded-for", client[0].encode()))

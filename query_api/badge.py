@@ -32,7 +32,7 @@ Colour = Annotated[str, StringConstraints(max_length=32)] | None
 
 @router.get(
     "/api/v1/badge/{username}/{project:path}",
-    responses=answers(ErrorAnswer, 400, 401, 403, 404, 422) | {200: _SVG},
+    responses=answers(ErrorAnswer, 401, 403, 404, 422) | {200: _SVG},
     openapi_extra=OPTIONAL_KEY,
 )
 def badge(

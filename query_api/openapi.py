@@ -38,7 +38,7 @@ _FAMILIES: Final = dict(zip(PREFIXES, ("hackatime", "wakatime", "wakapi"), stric
 _ANSWERS: Final = (*models.ANSWERS, *models_days.ANSWERS, *models_projects.ANSWERS, *models_wakatime.ANSWERS)
 
 _ERRORS: Final = {
-    400: "The question cannot be answered as it is asked; the error says why.",
+    400: "The request cannot be read, or not answered as it is asked; the error says why.",
     401: "The API key is missing or unknown: `Invalid API key`.",
     403: "The user shows their stats to nobody else.",
     404: "There is no such user.",
@@ -49,9 +49,9 @@ _ERRORS: Final = {
 
 
 def answers(model: type, *errors: int, not_found: type = models.ErrorAnswer) -> Responses:
-    """Describe a route's answers: `model` as JSON, these errors, and those that every route may give."""
+    """Describe a route's answers: `model` as JSON, these errors, and 400, 500 and 503, which every route may give."""
     described: Responses = {200: answer(200, str(model.__doc__), reference(model.__name__))}
-    for status in (*errors, 500, 503):
+    for status in sorted({400, *errors, 500, 503}):
         body = not_found if status == 404 else models.ErrorAnswer
         described[status] = answer(status, _ERRORS[status], reference(body.__name__))
     return described

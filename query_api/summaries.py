@@ -65,9 +65,7 @@ class _Asked(NamedTuple):
         return of_project and (not self.branches or heartbeat.branch in self.branches)
 
 
-@router.get(
-    f"{PREFIXES[0]}/users/{{user_id}}/summaries", responses=answers(Summaries, 400, 401, 422), openapi_extra=KEY
-)
+@router.get(f"{PREFIXES[0]}/users/{{user_id}}/summaries", responses=answers(Summaries, 401, 422), openapi_extra=KEY)
 def hackatime_summaries(
     services: UsedServices,
     user: PluginUser,
@@ -108,7 +106,7 @@ def user_summaries(
 for _prefix in PREFIXES[1:]:
     router.get(
         f"{_prefix}/users/{{username}}/summaries",
-        responses=answers(WakaSummaries, 400, 401, 403, 404, 422),
+        responses=answers(WakaSummaries, 401, 403, 404, 422),
         openapi_extra=OPTIONAL_KEY,
     )(user_summaries)
 

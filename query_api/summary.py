@@ -79,7 +79,7 @@ _INTERVALS: Final[dict[str, Callable[[dt.date], Dates]]] = {
 Interval = Annotated[str, StringConstraints(max_length=64), WithJsonSchema({"enum": [*_INTERVALS]})] | None
 
 
-@router.get("/api/summary", responses=answers(Summary, 400, 401, 403, 404, 422), openapi_extra=OPTIONAL_KEY)
+@router.get("/api/summary", responses=answers(Summary, 401, 403, 404, 422), openapi_extra=OPTIONAL_KEY)
 def summary(
     services: UsedServices,
     caller: AnyCaller,

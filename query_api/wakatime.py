@@ -122,7 +122,7 @@ for _prefix in _WAKATIME:
     _users = f"{_prefix}/users"
     router.get(
         f"{_users}/{{username}}/stats/{{range}}",
-        responses=answers(WakaStats, 400, 401, 403, 404, 422),
+        responses=answers(WakaStats, 401, 403, 404, 422),
         openapi_extra=OPTIONAL_KEY,
     )(stats_of_range)
     router.get(
@@ -130,13 +130,13 @@ for _prefix in _WAKATIME:
         responses=answers(AllTime, 401, 403, 404, 422),
         openapi_extra=OPTIONAL_KEY,
     )(all_time_since_today)
-    router.get(
-        f"{_users}/{{id}}/heartbeats", responses=answers(WakaHeartbeats, 400, 401, 403, 404, 422), openapi_extra=KEY
-    )(heartbeats_of_a_day)
+    router.get(f"{_users}/{{id}}/heartbeats", responses=answers(WakaHeartbeats, 401, 403, 404, 422), openapi_extra=KEY)(
+        heartbeats_of_a_day
+    )
 
 router.get(
     f"{_COMPAT}/users/{{username}}/stats",
-    responses=answers(WakaStats, 400, 401, 403, 404, 422),
+    responses=answers(WakaStats, 401, 403, 404, 422),
     openapi_extra=OPTIONAL_KEY,
 )(wakatime_stats)
 router.get(

@@ -149,8 +149,9 @@ def check(document, done):
     assert re.search(rf"Tested: {described}$", done.stdout, re.MULTILINE)
 
 
-def test_schemathesis_finds_nothing(server, known, tmp_path):
-    check(*run(server, known, tmp_path, "bearer", 10, ALIASES))
+@pytest.mark.parametrize("auth", ["bearer", "none"])
+def test_schemathesis_finds_nothing(server, known, tmp_path, auth):
+    check(*run(server, known, tmp_path, auth, 10, ALIASES))
 
 
 @pytest.mark.soak

@@ -399,3 +399,28 @@ def test_head_is_get_without_the_body(method):
     assert response.status_code == 418
     assert response.headers["content-type"] == headers["content-type"]
     assert bool(response.content) == (method == "GET")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Host: x\r\nAuthorization: Bearer \r\n", b"418"),
+        (b"Host: x\r\nAuthorization: \tBearer k \t\r\n", b"418"),
+        (b"", b"418"),
+        (b"Host: x\r\nHost: y\r\n", b"400"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_not_blamed_on_the_query_process(tmp_path, headers, status):
+    async def run():
+        async with front_of(echo, tmp_path / "q") as client:
+            reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+            writer.write(b"GET / HTTP/1.1\r\nConnection: close\r\n" + headers + b"\r\n")
+            answer = await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+            return answer
+
+    answer = asyncio.run(run())
+    assert answer.split()[1] == status
+    if b"Bearer" in headers:
+        assert b'"authorization", "Bearer' in answer
+        assert b"Bearer " + b'"' not in answer

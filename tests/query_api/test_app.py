@@ -25,7 +25,7 @@ def test_other_methods_are_405_and_name_the_allowed_one(world):
     for path in ("/up", "/api/v1/stats", "/api/v1/my/heartbeats", "/api/v1/users/current"):
         answer = send(world, "PUT", path)
         assert (answer.status_code, answer.json()) == (405, {"error": "Method not allowed"})
-        assert answer.headers["allow"] == "GET"
+        assert answer.headers["allow"] == "GET, HEAD"
 
 
 def test_overlong_values_are_refused_in_one_sentence(world, ada):
@@ -156,8 +156,8 @@ class TestDescription:
         operations = [op for ops in openapi["paths"].values() for method, op in ops.items() if method == "get"]
         assert len({op["operationId"] for op in operations}) == len(operations)
         for operation in operations:
-            assert {"200", "500", "503"} <= operation["responses"].keys()
-            assert operation["description"]
+            assert {"200", "400", "500", "503"} <= operation["responses"].keys()
+            assert operation["summary"]
             for parameter in operation.get("parameters", []):
                 assert "422" in operation["responses"], parameter
 
