@@ -9,11 +9,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from query_api.config import RETRY_AFTER_S
 from schemas.openapi import CHALLENGE
 from storage.errors import UnavailableError
-
-RETRY_AFTER_S: Final = 5
-"""What a 503 asks callers to wait: about as long as a restart takes."""
 
 _log = logging.getLogger(__name__)
 

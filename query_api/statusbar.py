@@ -8,8 +8,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from query_api import wording
-from query_api.config import PREFIXES, TextStyle
-from query_api.errors import RETRY_AFTER_S
+from query_api.config import PREFIXES, RETRY_AFTER_S, TextStyle
 from query_api.models import DayRange, FullData, FullStatusBar
 from query_api.parameters import MAX_NAME
 from query_api.totals import full_total
