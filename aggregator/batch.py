@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -12,22 +12,33 @@ import zstandard
 from aggregator.counter import Counter
 from schemas.heartbeat import Heartbeat
 from schemas.placeholders import has_placeholders, resolve
-from schemas.record import FORMAT_VERSION, StoredRecord, pack_lines, unpack_lines
+from schemas.record import StoredRecord, pack_lines, unpack_lines
 from schemas.tables import dead_letters, tombstones
-from storage.errors import StorageError
 from storage.stats.segments import append_tail, save_groups, save_last_values
 from storage.stats.shard import Shard
 
 logger = logging.getLogger(__name__)
 
-_BAD_DATA: Final = (msgspec.MsgspecError, zstandard.ZstdError, ValueError, TypeError, OverflowError, sa.exc.DataError)
+_BAD_DATA: Final = (
+    msgspec.MsgspecError,
+    zstandard.ZstdError,
+    sa.exc.DataError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+)
 """Errors that the data causes, whenever it is tried; everything else is a failure of the place, and is tried again."""
 
 TailRow = tuple[str, int, int, int, int, int, int, bytes]
 
 
-class NewerFormatError(StorageError):
-    """A record was written by a newer version: stop, rather than set aside what that version can read."""
+class _Counted(NamedTuple):
+    """How much a transaction took over: log records, and the new heartbeats in them."""
+
+    records: int
+    heartbeats: int
 
 
 class _Batch:
@@ -51,39 +62,49 @@ class BatchCounter:
     def count(self, records: Sequence[StoredRecord]) -> int:
         """Count heartbeat records and move the watermark over them; return how many heartbeats were new.
 
-        Records that cannot be processed become dead letters. Raises `NewerFormatError`, `FencedError`, and what the
-        database raises: then nothing was written, and `Counter.forget` is the caller's to call.
+        It is one transaction, or several where one would hold too much in memory. Records that cannot be processed
+        become dead letters. Raises `FencedError`, and what the database raises: then nothing above the watermark was
+        written, and `Counter.forget` is the caller's to call.
         """
-        try:
-            return self._count_together(records)
-        except _BAD_DATA as error:
-            self._counter.forget()
-            if len(records) == 1:
-                self._set_aside(records[0], error)
-                return 0
-        half = len(records) // 2
-        return self.count(records[:half]) + self.count(records[half:])
+        new = 0
+        while records:
+            counted = self._count_some(records)
+            records = records[counted.records :]
+            new += counted.heartbeats
+        return new
 
     def forget_user(self, user_id: int) -> None:
         """Drop every later heartbeat of a user who has been removed."""
         self._removed.add(user_id)
         self._counter.forget(user_id)
 
-    def _count_together(self, records: Sequence[StoredRecord]) -> int:
+    def _count_some(self, records: Sequence[StoredRecord]) -> _Counted:
+        """Count some of the first records, at least one, in one transaction."""
+        try:
+            return self._count_together(records)
+        except _BAD_DATA as error:
+            self._counter.forget()
+            if len(records) == 1:
+                self._set_aside(records[0], error)
+                return _Counted(1, 0)
+        return self._count_some(records[: len(records) // 2])
+
+    def _count_together(self, records: Sequence[StoredRecord]) -> _Counted:
         batch = _Batch()
-        for record in records:
-            self._apply(record, batch)
+        done = 0
+        while done < len(records) and not (done and self._counter.is_full):
+            self._apply(records[done], batch)
+            done += 1
         changes = self._counter.changes()
-        with self._shard.writing(records[-1].offset) as connection:
+        with self._shard.writing(records[done - 1].offset) as connection:
             save_groups(connection, changes.segments)
             save_last_values(connection, changes.last_values)
             append_tail(connection, batch.tail)
             _count_dropped(connection, batch.dropped)
         self._counter.committed()
-        return batch.heartbeats
+        return _Counted(done, batch.heartbeats)
 
     def _apply(self, record: StoredRecord, batch: _Batch) -> None:
-        refuse_newer_format(record)
         user_id = record.user_id
         sent = unpack_lines(record.value)
         if user_id in self._removed:
@@ -117,15 +138,6 @@ class BatchCounter:
                     set_aside_at_us=time.time_ns() // 1000,
                 )
             )
-
-
-def refuse_newer_format(record: StoredRecord) -> None:
-    """Raise `NewerFormatError` for what this version cannot read."""
-    if record.version > FORMAT_VERSION:
-        raise NewerFormatError(
-            f"Record {record.offset} of the log has format {record.version}, this version reads "
-            f"{FORMAT_VERSION}: run the version of Heartline that wrote it."
-        )
 
 
 def _tail_row(shard: Shard, record: StoredRecord, new: Sequence[Heartbeat], value: bytes) -> TailRow:

@@ -4,23 +4,27 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 import sqlalchemy as sa
 
-from aggregator.batch import BatchCounter, refuse_newer_format
-from aggregator.compact import compact, erase_user
+from aggregator.batch import BatchCounter
+from aggregator.compact import erase_user
 from aggregator.counter import Counter
+from aggregator.duty import FAILURES_OF_A_PLACE
 from aggregator.recompute import local_segments, rebuild
 from schemas.calendars import UTC_DAYS, is_zone, local_calendar
 from schemas.record import Command, Compact, Flush, Rebuild, RemoveUser, SetZone, StoredRecord, unpack_command
 from schemas.tables import command_results, last_values, segments, users
 from storage.directory import remove_user, set_zone
-from storage.errors import StorageError, UnavailableError
+from storage.errors import FencedError, StoppedError, UnavailableError
 from storage.lake import Lake
 from storage.stats.segments import save_groups
 from storage.stats.shard import Shard
 
 logger = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 4  # while a disk or database fails: some seconds, in which nothing is counted
 
 Answer = dict[str, int | str]
 
@@ -39,31 +43,40 @@ class CommandRunner:
         batches: BatchCounter,
         counter: Counter,
         flush: Callable[[], int],
-        compact_files: int,
+        compact: Callable[[], int],
     ) -> None:
         self._shard = shard
         self._lake = lake
         self._batches = batches
         self._counter = counter
         self._flush = flush
-        self._compact_files = compact_files
+        self._compact = compact
+        self._failed_at = self._failures = 0
 
     def run(self, record: StoredRecord) -> None:
         """Apply one command, store what became of it, and move the watermark over it."""
-        refuse_newer_format(record)
         try:
             command = unpack_command(record.value)
             answer = self._apply(command, record.offset)
-        except (StorageError, sa.exc.DBAPIError, OSError):
-            raise  # the place fails, not the command: it is tried again
-        except Exception as error:  # noqa: BLE001 - one command must not stop the heartbeats behind it
+        except (FencedError, StoppedError):
+            raise
+        except Exception as error:  # one command must not stop the heartbeats behind it
+            if isinstance(error, FAILURES_OF_A_PLACE) and self._may_try_again(record.offset):
+                raise
             logger.warning("Command at offset %d is refused: %s", record.offset, error)
             self._counter.forget()
             self._shard.refresh()
-            self._finish(record.offset, {}, str(error))
+            if self._shard.offset < record.offset:  # else it was applied: only the answer to its COMMIT was lost
+                self._finish(record.offset, {}, str(error))
         else:
             if answer is not None:
                 self._finish(record.offset, answer)
+
+    def _may_try_again(self, offset: int) -> bool:
+        """Count a failure of disk or database under a command; they may pass."""
+        self._failures = self._failures + 1 if offset == self._failed_at else 1
+        self._failed_at = offset
+        return self._failures < _ATTEMPTS
 
     def _apply(self, command: Command, offset: int) -> Answer | None:
         """Return the answer, or None where the command has finished its record itself."""
@@ -81,7 +94,7 @@ class CommandRunner:
             case Compact():
                 self._flush_tail()
                 self._counter.forget()
-                return {"days": compact(self._shard, self._lake, min_files=self._compact_files, now_s=time.time())}
+                return {"days": self._compact()}
 
     def _finish(self, offset: int, answer: Answer, error: str | None = None) -> None:
         with self._shard.writing(offset) as connection:

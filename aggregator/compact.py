@@ -1,10 +1,15 @@
-"""Compaction of closed days, and erasure: files are written anew and swapped (design.md, "The commit protocol", 3)."""
+"""Compaction of closed days, and erasure: files are written anew and swapped (design.md, "The commit protocol", 3).
+
+As with a flush, `begin_compaction` and `finish_compaction` are short transactions of the shard's owner; between them
+`write_compacted` takes the time, and may run in a thread while counting goes on.
+"""
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -12,14 +17,15 @@ import sqlalchemy as sa
 
 from aggregator.recompute import rebuild
 from aggregator.recover import recover
-from aggregator.verify import audit
+from aggregator.verify import Difference, audit
 from schemas.arrow import LAKE_SCHEMA, SORTED_BY
 from schemas.tables import lake_files, last_values, segments, tail
-from storage.errors import StorageError
+from storage.errors import StoppedError, StorageError
 from storage.lake import Lake, catalog
 from storage.lake.catalog import LakeFile
 from storage.lake.columns import ROW_GROUP_ROWS
 from storage.lake.jobs import clear_errors, open_duckdb, parquet_source
+from storage.stats import Database
 from storage.stats.shard import Shard
 
 logger = logging.getLogger(__name__)
@@ -28,25 +34,99 @@ MIN_FILES: Final = 8
 """Small files of a day that are worth a rewrite: a reader of one user's day pays some 3 ms for each."""
 
 _SMALL_SHARE: Final = 5  # small files with more than a fifth of the rows are worth it too
+_AUDIT_ROWS: Final = 100_000  # heartbeats audited in one go: about a second, after which a stop is noticed
+_NEVER: Final = threading.Event()  # a stop that does not come
 
 
-def compact(shard: Shard, lake: Lake, *, min_files: int = MIN_FILES, now_s: float) -> int:
-    """Rewrite closed days (UTC dates before that of `now_s`) as one file each where it pays, and audit their stats.
+class Compaction(NamedTuple):
+    """A rewrite under way: the files of a day, and the one that takes their place."""
 
-    Each day is a step of its own, in the thread of the shard's owner; return how many. A difference between a day's
-    stats and its heartbeats is logged as an error and repaired; caches of stats are then wrong. Raises `FencedError`,
-    `StorageError`, `UnavailableError`: what was live is live still.
-    """
-    recover(shard, lake)
+    old: tuple[LakeFile, ...]
+    merged: LakeFile
+
+
+def due_days(shard: Shard, *, min_files: int = MIN_FILES, now_s: float) -> list[list[LakeFile]]:
+    """Find the closed days (UTC dates before that of `now_s`) that are worth a rewrite; the live files of each."""
     today = int(now_s // 86_400)
     mine = (lake_files.c.log == shard.log, lake_files.c.shard == shard.number, lake_files.c.date < today)
     with shard.database.reading() as connection:
         files = catalog.live_files(connection, *mine)
     days = [list(of_day) for _, of_day in groupby(files, key=attrgetter("date"))]
-    due = [of_day for of_day in days if is_due(of_day, min_files)]
+    return [of_day for of_day in days if is_due(of_day, min_files)]
+
+
+def begin_compaction(shard: Shard, of_day: Sequence[LakeFile]) -> Compaction:
+    """Announce the file that a day's files become; what was left unfinished before is given up.
+
+    Raises `FencedError`.
+    """
+    merged = _successor(of_day, sum(file.rows for file in of_day))
+    with shard.writing() as connection:
+        catalog.give_up_writing(connection, shard.log, shard.number)
+        catalog.announce(connection, shard.epoch, [merged])
+    return Compaction(tuple(of_day), merged)
+
+
+def write_compacted(
+    compaction: Compaction, database: Database, lake: Lake, stop: threading.Event = _NEVER
+) -> list[Difference]:
+    """Write the announced file, then audit the day: give the differences between its stats and its heartbeats.
+
+    Raises `StoppedError` soon after `stop` is set; `StorageError`, `UnavailableError`. What was live is live still, and
+    `give_up` deletes what was written.
+    """
+    merged = compaction.merged
+    with clear_errors(), open_duckdb() as duck:
+        _write_from(duck, lake, merged, compaction.old, stop=stop)
+        source = parquet_source([lake.absolute(merged.path)])
+        rows_of = duck.execute(f"SELECT user_id, count(*) FROM {source} GROUP BY user_id ORDER BY user_id").fetchall()
+    differences: list[Difference] = []
+    for user_ids in _in_slices(rows_of):
+        _refuse_if(stop)
+        differences += audit(database, lake, merged.date, user_ids)
+    return differences
+
+
+def finish_compaction(shard: Shard, lake: Lake, compaction: Compaction, differences: Sequence[Difference]) -> bool:
+    """Let the new file count instead of the old ones, and repair what differs; tell whether anything did.
+
+    A difference is logged as an error; caches of stats are then wrong. Raises `FencedError`, `StorageError`.
+    """
+    with shard.writing() as connection:
+        catalog.publish(connection, [compaction.merged.path])
+        catalog.retire(connection, [file.path for file in compaction.old])
+    recover(shard, lake)
+    for difference in differences:
+        logger.error("ALARM: stats differ from the heartbeats and are repaired: %s", difference)
+    for user_id in sorted({difference.user_id for difference in differences}):
+        rebuild(shard, lake, user_id)
+    return bool(differences)
+
+
+def give_up(shard: Shard, lake: Lake) -> None:
+    """After a rewrite that failed: delete what there is of its files, unless they count by now."""
+    shard.refresh()
+    with shard.writing() as connection:
+        # Only what is still `writing`: a COMMIT whose answer was lost has made the files live.
+        catalog.give_up_writing(connection, shard.log, shard.number)
+    recover(shard, lake)
+
+
+def compact(
+    shard: Shard, lake: Lake, *, min_files: int = MIN_FILES, now_s: float, stop: threading.Event = _NEVER
+) -> int:
+    """Compact all days that are due, with nothing else going on; return how many. Raises as its steps do."""
+    recover(shard, lake)
+    due = due_days(shard, min_files=min_files, now_s=now_s)
     for of_day in due:
-        merged = _compact_day(shard, lake, of_day)
-        _audit_day(shard, lake, merged)
+        _refuse_if(stop)
+        compaction = begin_compaction(shard, of_day)
+        try:
+            differences = write_compacted(compaction, shard.database, lake, stop)
+            finish_compaction(shard, lake, compaction, differences)
+        except Exception:
+            give_up(shard, lake)
+            raise
     return len(due)
 
 
@@ -70,60 +150,39 @@ def erase_user(shard: Shard, lake: Lake, user_id: int) -> int:
         old = [file for file in near if file.path in held]
         new = [_successor([file], file.rows - held[file.path]) for file in old]
         kept = [(file, [source]) for file, source in zip(new, old, strict=True) if file.rows]
-        with _Rewrite(shard, lake, [file for file, _ in kept]):
+        with shard.writing() as connection:
+            catalog.announce(connection, shard.epoch, [file for file, _ in kept])
+        try:
             for file, sources in kept:
                 _write_from(duck, lake, file, sources, f"WHERE user_id <> {int(user_id)}")
             with shard.writing() as connection:
                 catalog.publish(connection, [file.path for file, _ in kept])
                 catalog.retire(connection, [file.path for file in old])
                 in_tail = _delete_user(connection, user_id)
+        except Exception:
+            give_up(shard, lake)
+            raise
     recover(shard, lake)
     return sum(held.values()) + in_tail
 
 
-class _Rewrite:
-    """Announces files; where they do not come to count, deletes what there is of them and their entries."""
-
-    def __init__(self, shard: Shard, lake: Lake, files: Sequence[LakeFile]) -> None:
-        self._shard = shard
-        self._lake = lake
-        self._files = files
-        self._paths = [file.path for file in files]
-
-    def __enter__(self) -> None:
-        with self._shard.writing() as connection:
-            catalog.announce(connection, self._shard.epoch, self._files)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None or not issubclass(kind, Exception):
-            return  # what a killed process leaves, the next owner recovers
-        self._shard.refresh()
-        with self._shard.writing() as connection:
-            # Only what is still `writing`: a COMMIT whose answer was lost has made the files live.
-            catalog.give_up_writing(connection, self._shard.log, self._shard.number)
-        recover(self._shard, self._lake)
+def _refuse_if(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise StoppedError("Told to stop: the rest of the compaction comes later.")
 
 
-def _compact_day(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> LakeFile:
-    merged = _successor(old, sum(file.rows for file in old))
-    with _Rewrite(shard, lake, [merged]):
-        with clear_errors(), open_duckdb() as duck:
-            _write_from(duck, lake, merged, old)
-        with shard.writing() as connection:
-            catalog.publish(connection, [merged.path])
-            catalog.retire(connection, [file.path for file in old])
-    recover(shard, lake)
-    return merged
-
-
-def _audit_day(shard: Shard, lake: Lake, file: LakeFile) -> None:
-    with clear_errors(), open_duckdb() as duck:
-        found = duck.execute(f"SELECT DISTINCT user_id FROM {parquet_source([lake.absolute(file.path)])}").fetchall()
-    differences = audit(shard.database, lake, file.date, [user_id for (user_id,) in found])
-    for difference in differences:
-        logger.error("ALARM: stats differ from the heartbeats and are repaired: %s", difference)
-    for user_id in sorted({difference.user_id for difference in differences}):
-        rebuild(shard, lake, user_id)
+def _in_slices(rows_of: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Group users, given as (user id, heartbeats), to about `_AUDIT_ROWS` heartbeats."""
+    users: list[int] = []
+    rows = 0
+    for user_id, count in rows_of:
+        users.append(user_id)
+        rows += count
+        if rows >= _AUDIT_ROWS:
+            yield users
+            users, rows = [], 0
+    if users:
+        yield users
 
 
 def _successor(old: Sequence[LakeFile], rows: int) -> LakeFile:
@@ -146,19 +205,25 @@ def _successor(old: Sequence[LakeFile], rows: int) -> LakeFile:
 
 
 def _write_from(
-    duck: duckdb.DuckDBPyConnection, lake: Lake, file: LakeFile, sources: Sequence[LakeFile], condition: str = ""
+    duck: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    file: LakeFile,
+    sources: Sequence[LakeFile],
+    condition: str = "",
+    stop: threading.Event = _NEVER,
 ) -> None:
     """Write those rows of other files that meet the condition. Raises `StorageError` when they are not as many."""
     columns, order = ", ".join(LAKE_SCHEMA.names), ", ".join(SORTED_BY)
     source = parquet_source([lake.absolute(path.path) for path in sources])
     rows = duck.sql(f"SELECT {columns} FROM {source} {condition} ORDER BY {order}")
-    written = lake.write(file.path, _as_lake_batches(rows.to_arrow_reader(ROW_GROUP_ROWS)))
+    written = lake.write(file.path, _as_lake_batches(rows.to_arrow_reader(ROW_GROUP_ROWS), stop))
     if written != file.rows:
         raise StorageError(f"{written} rows were written where lake_files says {file.rows}: the old files stay.")
 
 
-def _as_lake_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def _as_lake_batches(reader: pa.RecordBatchReader, stop: threading.Event) -> Iterator[pa.RecordBatch]:
     for batch in reader:
+        _refuse_if(stop)
         yield batch.cast(LAKE_SCHEMA)
 
 

@@ -24,6 +24,7 @@ from storage.stats.segments import Groups, load_groups, load_last_values, segmen
 
 _TOTAL: Final[GroupKey] = (int(Dimension.TOTAL), None)
 _NEVER_US: Final = -(1 << 62)
+_ROWS_PER_SPAN: Final = 10  # what a period costs at least: a heartbeat's own groups
 _ROWS_PER_USER: Final = 5_000  # segments of older days are dropped above it: an active user would keep every day
 
 
@@ -78,7 +79,8 @@ class Changes(NamedTuple):
 class Counter:
     """The segments and recent heartbeats of active users, in memory; what it forgets it reads again.
 
-    `max_rows` bounds what stays between micro-batches, in segments and heartbeats.
+    `max_rows` bounds what stays between micro-batches, in segments and heartbeats; within one, `is_full` tells when a
+    quarter of it has come in addition.
     """
 
     def __init__(self, reading: sa.Connection, history: History, max_rows: int) -> None:
@@ -88,6 +90,12 @@ class Counter:
         self._users: OrderedDict[int, _User] = OrderedDict()
         self._touched: set[int] = set()
         self._held = 0
+        self._taken_in = 0  # segments and heartbeats read since the last commit
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this micro-batch is to be committed now: late heartbeats of many days hold all of those days."""
+        return self._taken_in * 4 > self._max_rows
 
     def count(self, user_id: int, heartbeats: Sequence[Heartbeat]) -> list[Heartbeat]:
         """Count one record's heartbeats; return those that are no duplicates, in order of (time, id)."""
@@ -131,6 +139,7 @@ class Counter:
             user.shrink()
             self._held += user.held
         self._touched.clear()
+        self._taken_in = 0
         while self._held > self._max_rows and len(self._users) > 1:
             _, unused_longest = self._users.popitem(last=False)
             self._held -= unused_longest.held
@@ -140,7 +149,7 @@ class Counter:
         if user_id is None:
             self._users.clear()
             self._touched.clear()
-            self._held = 0
+            self._held = self._taken_in = 0
         elif user := self._users.pop(user_id, None):
             self._held -= user.held
             self._touched.discard(user_id)
@@ -162,7 +171,9 @@ class Counter:
         return _User(calendars, lifetime, window)
 
     def _entries(self, user_id: int, start_us: int, end_us: int) -> list[Entry]:
-        return [(h.time_us, h.id, _keys(h)) for h in self._history.read(user_id, start_us, end_us)]
+        entries = [(h.time_us, h.id, _keys(h)) for h in self._history.read(user_id, start_us, end_us)]
+        self._taken_in += len(entries)
+        return entries
 
     def _span(self, user: _User, user_id: int, calendar: str, time_us: int) -> _Span:
         span = user.newest.get(calendar)
@@ -173,6 +184,7 @@ class Counter:
         if span is None:
             span = _Span(period, load_groups(self._reading, user_id, calendar, period.day), set())
             user.spans[calendar, period.day] = span
+            self._taken_in += _ROWS_PER_SPAN + len(span.groups)
         user.newest[calendar] = span
         return span
 

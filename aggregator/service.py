@@ -8,18 +8,21 @@ from itertools import takewhile
 from typing import Final
 
 import msgspec
-import pyarrow as pa
 import sqlalchemy as sa
 
+from aggregator.alarm import Alarm
 from aggregator.batch import BatchCounter
+from aggregator.beside import Beside
 from aggregator.commands import CommandRunner
 from aggregator.compact import compact
 from aggregator.counter import Counter
-from aggregator.flush import Flush, begin_flush, finish_flush, write_files
+from aggregator.duty import FAILURES_OF_A_PLACE, Duty
+from aggregator.flush import begin_flush, finish_flush, write_files
 from aggregator.recover import recover
-from schemas.record import Kind, StoredRecord
+from aggregator.upkeep import Upkeep
+from schemas.record import FORMAT_VERSION, Kind, StoredRecord
 from schemas.tables import tail
-from storage.errors import FencedError, StorageError
+from storage.errors import FencedError, GapError, StandstillError, StoppedError, StorageError
 from storage.history import History
 from storage.lake import Lake
 from storage.log import LogReader
@@ -30,10 +33,8 @@ logger = logging.getLogger(__name__)
 
 _WAIT_S: Final = 0.25  # how late a stop may be noticed at rest; new records ring at once
 _RETRY_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
-_UPKEEP_INTERVAL_S: Final = 60.0  # trimming the log, compacting closed days: at rest,
-_UPKEEP_OVERDUE_S: Final = 600.0  # or in between when there is no rest
+_LOOK_AGAIN_S: Final = 1.0  # whether a shard that stands still may go on
 _BATCH_RECORDS: Final = 400  # 40,000 heartbeats at most, however well they compress
-_FLUSH_RETRY_S: Final = 10.0  # after a flush that failed; counting goes on, the tail keeps everything
 
 
 class AggregatorConfig(msgspec.Struct, frozen=True):
@@ -78,85 +79,112 @@ class Aggregator:
         self._counter = Counter(self._reading, History(database, lake), config.cache_rows)
         self._batches = BatchCounter(self._shard, self._counter)
         self._commands = CommandRunner(
-            self._shard, lake, self._batches, self._counter, self.flush_now, config.compact_files
+            self._shard, lake, self._batches, self._counter, flush=self.flush_now, compact=self._compact_now
         )
-        self._flushing: threading.Thread | None = None
-        self._flush_error: BaseException | None = None
-        self._flush: Flush | None = None
+        self._alarm = Alarm(self._shard)
+        self._flushing: Beside[None] = Beside("flush")
+        self._flush_duty = Duty("The tail could not be flushed", 0, clock)
+        self._upkeep = Upkeep(
+            self._shard,
+            lake,
+            log,
+            compact_files=config.compact_files,
+            log_keep_s=config.log_keep_s,
+            forget=self._counter.forget,
+            clock=clock,
+        )
+        self._stop = threading.Event()
         self._tail_rows = self._count_tail()
-        self._flushed_at = self._upkept_at = clock()
-        self._flush_not_before = self._flushed_at
+        self._flushed_at = clock()
 
     def run(self, stop: threading.Event) -> None:
-        """Follow the log until `stop` is set, then count what is left, flush and return. Raises `FencedError`."""
+        """Follow the log until `stop` is set, then count what is left, flush and return. Raises `FencedError` alone."""
+        self._stop = stop
         failures = 0
         while not stop.is_set():
             try:
+                self._upkeep.step(stop, may_write=not self._flushing.is_busy)
                 if not self.step():
-                    self._upkeep(_UPKEEP_INTERVAL_S)
                     self._log.wait(_WAIT_S)
-                else:
-                    self._upkeep(_UPKEEP_OVERDUE_S)
                 failures = 0
             except FencedError:
                 raise
-            except (StorageError, sa.exc.DBAPIError, OSError) as error:
-                delay = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
+            except StandstillError:
+                stop.wait(_LOOK_AGAIN_S)  # the alarm says why
+            except Exception as error:  # noqa: BLE001 - whatever it is, the heartbeats behind it are to be counted
+                delay_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
                 failures += 1
-                logger.error("The aggregator failed and tries again in %.1f s: %s", delay, error)  # noqa: TRY400 - one line
-                stop.wait(delay)
+                _log_failure(error, delay_s)
+                stop.wait(delay_s)
                 self._start_over()
         self._finish()
 
     def run_until(self, offset: int) -> None:
-        """Count up to and including `offset`."""
+        """Count up to and including `offset`. Raises whatever stands in the way."""
         while self._shard.offset < offset and self.step():
             pass
 
     def step(self) -> bool:
-        """Process one micro-batch, or one command; False where the log has nothing new."""
-        self._maybe_flush()
-        records = self._log.read(self._shard.offset, self._config.batch_bytes)
-        if not records:
-            return False
-        batch = list(takewhile(_carries_heartbeats, records[:_BATCH_RECORDS]))
-        if batch:
-            self._tail_rows += self._batches.count(batch)
-        else:
-            self._end_flush(wait=True)  # commands rewrite what a flush reads
-            self._commands.run(records[0])
-            self._tail_rows = self._count_tail()
-        return True
+        """Process one micro-batch, or one command; False where the log has nothing new.
+
+        Raises `StandstillError`, with the alarm raised, where trying again would mend nothing.
+        """
+        self._flush_duty.attend(self._flush_if_due)
+        try:
+            worked = self._process_next()
+        except GapError as gap:
+            if not self._alarm.skip_if_accepted(gap):
+                self._alarm.show(gap)
+                raise
+            return True
+        except StandstillError as error:
+            self._alarm.show(error)
+            raise
+        self._alarm.clear()
+        return worked
 
     def flush_now(self) -> int:
         """Write the whole tail to Parquet; return how many heartbeats it held."""
-        self._end_flush(wait=True)
+        self._upkeep.interrupt()
+        self._flushing.settle(wait=True)
         flushed = 0
         while rows := self._begin_flush():
-            self._end_flush(wait=True)
+            self._flushing.settle(wait=True)
             flushed += rows
         return flushed
 
     def close(self) -> None:
-        """Wait for a flush under way, and let go of the database; the log is the caller's."""
-        if self._flushing is not None:
-            self._flushing.join()
+        """Wait for what is being written, and let go of the database; the log is the caller's."""
+        for writing in (self._flushing, self._upkeep):
+            writing.abandon()
         self._reading.close()
 
-    def _maybe_flush(self) -> None:
-        now = self._clock()
-        try:
-            if self._flushing is not None:
-                self._end_flush(wait=False)
-            due = now - self._flushed_at >= self._config.flush_interval_s
-            full = self._tail_rows >= self._config.flush_rows
-            if self._flushing is None and now >= self._flush_not_before and self._tail_rows and (full or due):
-                self._begin_flush()
-        except FencedError:
-            raise
-        except (StorageError, sa.exc.DBAPIError, OSError, pa.ArrowException) as error:
-            self._flush_not_before = now + _FLUSH_RETRY_S
-            logger.error("The tail could not be flushed, again in %.0f s: %s", _FLUSH_RETRY_S, error)  # noqa: TRY400 - one line
+    def _process_next(self) -> bool:
+        records = self._log.read(self._shard.offset, self._config.batch_bytes)
+        if not records:
+            return False
+        _refuse_newer_format(records[0])
+        batch = list(takewhile(_is_countable, records[:_BATCH_RECORDS]))
+        if batch:
+            self._tail_rows += self._batches.count(batch)
+        else:
+            self._run_command(records[0])
+        return True
+
+    def _run_command(self, record: StoredRecord) -> None:
+        self._upkeep.interrupt()  # commands rewrite what compaction
+        self._flushing.settle(wait=True)  # and flush read
+        self._commands.run(record)
+        self._tail_rows = self._count_tail()
+
+    def _flush_if_due(self) -> bool:
+        if self._flushing.is_busy:
+            self._flushing.settle(wait=False)
+        due = self._clock() - self._flushed_at >= self._config.flush_interval_s
+        full = self._tail_rows >= self._config.flush_rows
+        if self._tail_rows and (full or due) and not (self._flushing.is_busy or self._upkeep.is_writing):
+            self._begin_flush()
+        return True
 
     def _begin_flush(self) -> int:
         """Start writing tail to Parquet beside the counting; return how many heartbeats go."""
@@ -164,39 +192,18 @@ class Aggregator:
         flush = begin_flush(self._shard, max_rows=self._config.flush_rows)
         if flush is None:
             return 0
-        self._flush = flush
-        self._flushing = threading.Thread(target=self._write_files, args=(flush,), name="flush", daemon=True)
-        self._flushing.start()
+
+        def finish(_: None) -> None:
+            finish_flush(self._shard, flush)
+            self._tail_rows -= flush.rows
+
+        self._flushing.start(lambda: write_files(flush, self._database, self._lake), finish)
         return flush.rows
 
-    def _write_files(self, flush: Flush) -> None:
-        try:
-            write_files(flush, self._database, self._lake)
-        except BaseException as error:  # noqa: BLE001 - carried over to the thread that owns the shard
-            self._flush_error = error
-
-    def _end_flush(self, *, wait: bool) -> None:
-        """Make the files live once they are written. Raises what the writing raised: the tail then stays."""
-        if self._flushing is None or self._flush is None or (self._flushing.is_alive() and not wait):
-            return
-        self._flushing.join()
-        flush, error = self._flush, self._flush_error
-        self._flushing = self._flush = self._flush_error = None
-        if error is not None:
-            raise error
-        finish_flush(self._shard, flush)
-        self._tail_rows -= flush.rows
-
-    def _upkeep(self, interval_s: float) -> None:
-        now = self._clock()
-        if now - self._upkept_at < interval_s:
-            return
-        self._upkept_at = now
-        older_than_us = int((now - self._config.log_keep_s) * 1_000_000)
-        while self._log.trim(self._shard.offset, older_than_us):
-            pass
-        if self._flushing is None and compact(self._shard, self._lake, min_files=self._config.compact_files, now_s=now):
-            self._counter.forget()  # the audit may have repaired what is held here
+    def _compact_now(self) -> int:
+        return compact(
+            self._shard, self._lake, min_files=self._config.compact_files, now_s=self._clock(), stop=self._stop
+        )
 
     def _start_over(self) -> None:
         """After a failure: what is in memory may be ahead of the database."""
@@ -204,21 +211,51 @@ class Aggregator:
         try:
             self._shard.refresh()
             self._tail_rows = self._count_tail()
-        except sa.exc.DBAPIError as error:
+        except sa.exc.SQLAlchemyError as error:
             logger.error("The stats database cannot be read: %s", error)  # noqa: TRY400 - one line an event
 
     def _finish(self) -> None:
+        """Count and flush what there is time for; what fails now is left for the next start."""
         deadline = time.monotonic() + self._config.stop_within_s
+        self._try_last(lambda: self._drain(deadline))
+        if time.monotonic() < deadline:
+            self._try_last(self.flush_now)
+        self.close()
+
+    def _try_last(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except FencedError:
+            raise
+        except (StandstillError, StoppedError):
+            pass  # the alarm is raised; the command stays in the log
+        except Exception as error:  # noqa: BLE001 - whatever it is, all that was taken is in log and tail
+            _log_failure(error)
+            self._start_over()
+
+    def _drain(self, deadline: float) -> None:
         while time.monotonic() < deadline and self.step():
             pass
-        if time.monotonic() < deadline:
-            self.flush_now()
-        self.close()
 
     def _count_tail(self) -> int:
         with self._database.reading() as connection:
             return connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(tail.c.count), 0))) or 0
 
 
-def _carries_heartbeats(record: StoredRecord) -> bool:
-    return record.kind == Kind.HEARTBEATS
+def _refuse_newer_format(record: StoredRecord) -> None:
+    """Raise `StandstillError` for what this version cannot read: it is not bad, so it is not set aside."""
+    if record.version > FORMAT_VERSION:
+        raise StandstillError(
+            f"Record {record.offset} of the log has format {record.version}, this version reads "
+            f"{FORMAT_VERSION}: run the version of Heartline that wrote it."
+        )
+
+
+def _is_countable(record: StoredRecord) -> bool:
+    return record.kind == Kind.HEARTBEATS and record.version <= FORMAT_VERSION
+
+
+def _log_failure(error: Exception, again_s: float | None = None) -> None:
+    again = "" if again_s is None else f" and tries again in {again_s:.1f} s"
+    ours = not isinstance(error, FAILURES_OF_A_PLACE)
+    logger.error("The aggregator failed%s: %s", again, error, exc_info=error if ours else None)

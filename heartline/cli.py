@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from heartline.commands import services, sql, upkeep, users
+from heartline.commands import log, services, sql, upkeep, users
 from heartline.places import StartError
 from heartline.settings import SettingsError, unknown_variables
 from storage.errors import StorageError
@@ -17,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(users.app, name="users")
+app.add_typer(log.app, name="log")
 for command in (*services.COMMANDS, *upkeep.COMMANDS, sql.sql):
     app.command()(command)
 

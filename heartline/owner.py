@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from heartline.places import prepare_folders
 from heartline.settings import Settings
 from schemas.record import Command, command_record
-from schemas.tables import command_results
-from storage.errors import LockedError, StorageError
+from schemas.tables import alarms, command_results
+from storage.errors import LockedError, StandstillError, StorageError
 from storage.log.sqlite import SqliteLogReader, append_now
 from storage.stats import Database
 
@@ -42,6 +42,7 @@ def ask(settings: Settings, command: Command, user_id: int = 0) -> dict[str, Any
             try:
                 _apply_here(settings, database, offset)
             except LockedError:
+                _refuse_standstill(database, offset)
                 time.sleep(_LOOK_EVERY_S)
 
 
@@ -57,9 +58,17 @@ def _answer(database: Database, offset: int) -> dict[str, Any] | None:
     return answer
 
 
+def _refuse_standstill(database: Database, offset: int) -> None:
+    """Raise `StandstillError` where the aggregator waits for somebody: the command would wait with it."""
+    with database.reading() as connection:
+        reason = connection.scalar(sa.select(alarms.c.reason))
+    if reason is not None:
+        raise StandstillError(f"{reason} The command waits in the log, at offset {offset}, until counting goes on.")
+
+
 def _apply_here(settings: Settings, database: Database, offset: int) -> None:
     """Be the aggregator up to `offset`. Raises `LockedError` while another one is."""
-    with closing(SqliteLogReader(settings.log_path)) as log:
+    with closing(SqliteLogReader(settings.log_path, for_a_command=True)) as log:
         # Loaded only by who has the lock: it takes a second.
         from aggregator.service import Aggregator
         from heartline.services import aggregator_config

@@ -17,18 +17,20 @@ import uvloop
 from heartline.places import FreeSpace
 from heartline.settings import Settings
 from storage.directory import Directory, KeyCache
-from storage.errors import StorageError
+from storage.errors import BusyError, StorageError
 from storage.stats import Database
 
 if TYPE_CHECKING:  # each process loads what it runs, and nothing else
     from aggregator.service import AggregatorConfig
     from ingest.app import IngestApp
+    from storage.log.sqlite import SqliteLogReader
 
 logger = logging.getLogger(__name__)
 
 _REFRESH_KEYS_S = 0.5  # changes in the directory take effect within 2 s
 _CHECK_DISK_S = 1.0
 _DRAIN_WITHIN_S = 5.0  # the rest of a stop's 10 s is for the other processes
+_LOOK_FOR_LOCK_S = 0.2
 _BEHIND_THE_FRONT = "*"  # the only peer of a private Unix socket is the front, which names the client
 
 Ready = Callable[[], None]
@@ -50,11 +52,11 @@ async def front(
 
     space = FreeSpace(settings)
     async with _directory(settings) as (database, keys), _ingest(settings, keys, space) as ingest:
-        reader = StatsReader(database)
-        status_bar = StatusBarApp(reader, keys, settings.statusbar_text, _now_us)
-        async with aclosing(Forwarder(query_socket)) as forwarder:
-            app = Guard(Front(ingest, status_bar, forwarder), access_log=settings.access_log)
-            await serve(app, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
+        with closing(StatsReader(database)) as reader:
+            status_bar = StatusBarApp(reader, keys, settings.statusbar_text, _now_us)
+            async with aclosing(Forwarder(query_socket)) as forwarder:
+                app = Guard(Front(ingest, status_bar, forwarder), access_log=settings.access_log)
+                await serve(app, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
 
 
 async def ingest(settings: Settings, listener: socket.socket, stop: asyncio.Event, ready: Ready) -> None:
@@ -96,14 +98,29 @@ def aggregate(settings: Settings, stop: threading.Event, ready: Ready) -> None:
     """Follow the log until `stop` is set, then count what is left and flush it."""
     from aggregator.service import Aggregator
     from storage.lake.folder import FolderLake
-    from storage.log.sqlite import SqliteLogReader
 
     with ExitStack() as stack:
-        log = stack.enter_context(closing(SqliteLogReader(settings.log_path)))
+        log = stack.enter_context(closing(_open_log(settings, stop)))
         database = stack.enter_context(closing(Database(settings.stats_url)))
         aggregator = Aggregator(database, log, FolderLake(settings.lake_path), aggregator_config(settings))
         ready()
         aggregator.run(stop)
+
+
+def _open_log(settings: Settings, stop: threading.Event) -> "SqliteLogReader":
+    """Take the aggregator's end of the log, once a command that has it is done; `BusyError` if stopped before."""
+    from storage.log.sqlite import SqliteLogReader
+
+    waits = False
+    while True:
+        try:
+            return SqliteLogReader(settings.log_path)
+        except BusyError as error:
+            if not waits:
+                logger.warning("The aggregator waits for a command to end: %s", error)
+            waits = True
+            if stop.wait(_LOOK_FOR_LOCK_S):
+                raise
 
 
 def aggregator_config(settings: Settings) -> "AggregatorConfig":

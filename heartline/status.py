@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from heartline.settings import Settings
-from schemas.tables import FileState, dead_letters, lake_files, shards, tail, users
+from schemas.tables import FileState, alarms, dead_letters, lake_files, shards, tail, users
 from storage.errors import UnavailableError
 from storage.stats import Database
 
@@ -27,6 +27,7 @@ def read_status(settings: Settings) -> dict[str, object]:
             where=lake_files.c.state == FileState.LIVE,
         )
         (all_users,) = _row(connection, sa.func.count(), source=users)
+        alarm = connection.scalar(sa.select(alarms.c.reason))
         (letters,) = _row(connection, sa.func.count(), source=dead_letters)
     last, waiting = _log_counts(settings.log_path, counted)
     return {
@@ -37,6 +38,7 @@ def read_status(settings: Settings) -> dict[str, object]:
         "tail": {"records": in_tail[0], "heartbeats": in_tail[1]},
         "lake": {"files": files, "heartbeats": rows},
         "dead_letters": letters,
+        "alarm": alarm,
     }
 
 

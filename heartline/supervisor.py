@@ -51,7 +51,7 @@ async def supervise(settings: Settings, listener: socket.socket, announce: Calla
     try:
         if await _all_ready(list(keepers.values()), tasks, stop):
             announce()
-            await stop.wait()
+            await _stopped(tasks, stop)
     finally:
         listener.close()
         await _stop_in_order(keepers)
@@ -89,6 +89,16 @@ async def _all_ready(keepers: "list[_Keeper]", tasks: list[asyncio.Task[None]], 
     return all(keeper.ready.is_set() for keeper in keepers) and not stop.is_set()
 
 
+async def _stopped(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    """Wait for the signal; a keeper that ends before it ends all, with its error: half a service helps nobody."""
+    stopping = asyncio.create_task(_each([stop]))
+    await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    for task in tasks:
+        if task.done():
+            task.result()
+
+
 async def _each(events: list[asyncio.Event]) -> None:
     for event in events:
         await event.wait()
@@ -122,7 +132,10 @@ class _Keeper:
         delay = _FIRST_DELAY_S
         while not self.stopping:
             began = time.monotonic()
-            await self._run()
+            try:
+                await self._run()
+            except OSError as error:  # no process or file can be had now
+                self._failure = str(error)
             if self.stopping:
                 return
             now = time.monotonic()
@@ -153,9 +166,13 @@ class _Keeper:
         """Run the child once, to its end."""
         self._failure = ""
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await self._start(theirs)
-        reader, self._channel = await asyncio.open_connection(sock=ours)
+        try:
+            with theirs:
+                self._process = await self._start(theirs)
+            reader, self._channel = await asyncio.open_connection(sock=ours)
+        except OSError:
+            ours.close()
+            raise
         if self.stopping:
             self._channel.close()
         with suppress(OSError):

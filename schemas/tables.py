@@ -1,7 +1,7 @@
 """The SQL tables, one set for SQLite and PostgreSQL. Instants are bigint microseconds since the epoch.
 
 `segments`, `last_values`: derived, by the aggregator alone. `tail`, `lake_files`: where the rows are.
-`shards`: the one place where progress is made. `users`, `api_keys`: the directory.
+`shards`: the one place where progress is made; `alarms`: why it is not. `users`, `api_keys`: the directory.
 """
 
 import enum
@@ -74,6 +74,18 @@ shards = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("offset", sa.BigInteger, nullable=False),  # the watermark: the last offset that is counted
 )
+
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    sa.Column("log", sa.Text, primary_key=True),
+    sa.Column("shard", sa.Integer, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("raised_at_us", sa.BigInteger, nullable=False),
+    sa.Column("gap_end", sa.BigInteger),  # the last offset that is gone; null: the reason is another one
+    sa.Column("accepted", sa.Boolean, nullable=False),  # of the gap, by a command
+)
+"""Shards that stand still, and why; gone when they go on."""
 
 segments = sa.Table(
     "segments",

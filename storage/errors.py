@@ -13,5 +13,29 @@ class LockedError(StorageError):
     """Another process owns this place."""
 
 
+class BusyError(LockedError):
+    """A command owns this place for the moment: waiting is right."""
+
+
+class StandstillError(StorageError):
+    """A shard cannot go on, and trying again would not mend it; the text says what would."""
+
+
+class GapError(StandstillError):
+    """Records that were never read are gone from the log: those with offsets `first` to `last`."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(
+            f"Records {first} to {last} of the log are gone and were never counted. Put a log back that has them, or "
+            "go on without them: `heartline log accept-gap`."
+        )
+        self.first = first
+        self.last = last
+
+
+class StoppedError(StorageError):
+    """Told to stop in the midst of work that can begin again later."""
+
+
 class FencedError(StorageError):
     """Another owner has taken the shard: drop what is held and stop."""

@@ -3,15 +3,20 @@
 import fcntl
 import os
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from storage.errors import LockedError
+from storage.errors import BusyError, LockedError
+
+_COMMAND: Final = " (a command)"
 
 
 class FileLock:
-    """Hold `path` for this process. Raises `LockedError`, naming the holder, when another process has it."""
+    """Hold `path` for this process, `for_a_command`: not for long.
 
-    def __init__(self, path: Path, purpose: str) -> None:
+    Raises `LockedError`, naming the holder, when another process has it; `BusyError` when a command does.
+    """
+
+    def __init__(self, path: Path, purpose: str, *, for_a_command: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -19,9 +24,10 @@ class FileLock:
         except BlockingIOError as error:
             holder = os.read(self._file, 64).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
-            raise LockedError(f"{path} is held by process {holder}: {purpose}") from error
+            kind = BusyError if holder.endswith(_COMMAND) else LockedError
+            raise kind(f"{path} is held by process {holder}: {purpose}") from error
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(self._file, f"{os.getpid()}{_COMMAND if for_a_command else ''}\n".encode(), 0)
 
     def release(self) -> None:
         """Let others have it."""

@@ -100,7 +100,8 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise StorageError(f"DuckDB failed on the lake: {error}.") from error
+        what = str(error).partition("\n")[0]  # the rest shows our SQL
+        raise StorageError(f"DuckDB failed on the lake: {what}.") from error
 
 
 def while_files_vanish(attempt: Callable[[], _T]) -> _T:

@@ -28,7 +28,10 @@ class LogReader(Protocol):
         """Name the log, so that a re-created one is not mistaken for the old."""
 
     def read(self, after: int, max_bytes: int) -> list[StoredRecord]:
-        """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record)."""
+        """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record).
+
+        Raises `GapError` where the first of them is gone, `UnavailableError`.
+        """
 
     def end(self) -> int:
         """Give the last offset ever appended (0: none)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.record import Record, StoredRecord
-from storage.errors import UnavailableError
+from storage.errors import GapError, UnavailableError
 from storage.lock import FileLock
 from storage.log.doorbell import Bell, Doorbell
 
@@ -197,12 +197,13 @@ class SqliteLogWriter:
 
 
 class SqliteLogReader:
-    """The aggregator's end of the log; one process at a time (`LockedError`)."""
+    """The aggregator's end of the log; one process at a time: `LockedError`, `BusyError` while it is a command's."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, for_a_command: bool = False) -> None:
         self._lock = FileLock(
             path.with_name(path.name + "-aggregate.lock"),
             "the embedded log takes one aggregator; more need Kafka.",
+            for_a_command=for_a_command,
         )
         self._connection = _open(path)
         self._doorbell = Doorbell(_doorbell_path(path))
@@ -211,8 +212,18 @@ class SqliteLogReader:
     def read(self, after: int, max_bytes: int) -> list[StoredRecord]:
         """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record).
 
-        Raises `UnavailableError`.
+        Raises `UnavailableError`, and `GapError` where the next one is gone: transactions that are rolled back give
+        their offsets back, so every offset up to `end` was a record once.
         """
+        records = self._follow(after, max_bytes)
+        if not records and (end := self.end()) > after:
+            records = self._follow(after, max_bytes)  # appended in between, unless it is gone
+            if not records:
+                raise GapError(after + 1, end)
+        return records
+
+    def _follow(self, after: int, max_bytes: int) -> list[StoredRecord]:
+        """Read on from `after` without a hole. Raises `GapError` where there is one at once."""
         records: list[StoredRecord] = []
         size = 0
         with self._reading():
@@ -221,11 +232,15 @@ class SqliteLogReader:
                 (after,),
             )
             for row in found:
+                if row[0] != after + len(records) + 1:
+                    if not records:
+                        raise GapError(after + 1, row[0] - 1)
+                    break
                 records.append(StoredRecord(*row))
                 size += len(row[4])
                 if size >= max_bytes:
-                    found.close()
                     break
+            found.close()
         return records
 
     def end(self) -> int:

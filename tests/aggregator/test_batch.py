@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 import sqlalchemy as sa
 
-from aggregator.batch import BatchCounter, NewerFormatError
+from aggregator.batch import BatchCounter
 from aggregator.counter import Counter
 from schemas.heartbeat import Heartbeat
 from schemas.record import FORMAT_VERSION, Kind, StoredRecord, compress, pack_lines, unpack_lines
@@ -128,12 +128,24 @@ def test_a_value_that_no_column_takes_is_set_aside_alone(bench):
     assert bench.total() == [(60, 2)]
 
 
-def test_a_record_of_a_newer_format_stops_the_shard_and_loses_nothing(bench):
-    records = [bench.record(beat(0)), bench.record(beat(1), version=FORMAT_VERSION + 1)]
-    with pytest.raises(NewerFormatError, match="format 2"):
-        bench.count(*records)
-    assert bench.rows(dead_letters) == []
-    assert bench.watermark() == 0
+def test_late_heartbeats_of_many_users_days_are_committed_before_all_of_them_are_held_at_once(bench, monkeypatch):
+    held, count = [], bench.batches._counter.count
+
+    def count_and_look(user_id, heartbeats):
+        new = count(user_id, heartbeats)
+        held.append(sum(len(user.spans) for user in bench.batches._counter._users.values()))
+        return new
+
+    monkeypatch.setattr(bench.batches._counter, "count", count_and_look)
+    records = [bench.record(beat(-86_400 * n), beat(60 - 86_400 * n), user_id=n) for n in range(1, 201)]
+    records.append(bench.record(value=b"no zstd"))
+    records += [bench.record(beat(-86_400 * n), beat(60 - 86_400 * n), user_id=n) for n in range(201, 401)]
+    assert bench.count(*records) == 800
+    assert max(held) < 150  # a day and a month of each user
+    assert bench.watermark() == 401
+    assert bench.total() == [(60, 2)] * 400
+    assert [letter["offset"] for letter in bench.rows(dead_letters)] == [201]
+    assert len(bench.rows(tail)) == 400
 
 
 def test_heartbeats_of_a_removed_user_are_dropped_and_counted(tmp_path):

@@ -3,13 +3,18 @@
 import json
 import os
 import re
+import resource
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from storage.errors import LockedError
+from storage.lock import FileLock
 from tests.server import STOPPED_WITHIN_S, Server, eventually
 
 T = 1_700_000_000
@@ -69,6 +74,110 @@ def test_a_process_that_is_killed_comes_back_and_nothing_is_lost(server, role):
     after = children_of(server.process.pid)
     assert {r: pid for r, pid in after.items() if r != role} == {r: pid for r, pid in before.items() if r != role}
     assert f"The {role} process ended" in server.output()
+
+
+def take(path):
+    """Hold a lock file as soon as its holder is gone."""
+    found = []
+
+    def try_it():
+        try:
+            found.append(FileLock(path, "the test has it."))
+        except LockedError:
+            return False
+        return True
+
+    assert eventually(try_it, True)
+    return found[0]
+
+
+@pytest.mark.parametrize(("role", "lock"), [("aggregator", "log.db-aggregate.lock"), ("front", "log.db-ingest.lock")])
+def test_a_process_that_cannot_start_again_yet_is_tried_until_it_can_each_time_with_the_reason(own_server, role, lock):
+    account = own_server.new_account()
+    os.kill(children_of(own_server.process.pid)[role], signal.SIGKILL)
+    held = take(own_server.data / lock)
+    tries = f"The {role} process ended ({own_server.data}/{lock} is held by process {os.getpid()}"
+    assert eventually(lambda: own_server.output().count(tries) >= 2, True, RESTARTED_WITHIN_S), own_server.output()
+    held.release()
+    assert eventually(lambda: role in children_of(own_server.process.pid), True, RESTARTED_WITHIN_S)
+    account.send({"entity": "a.py", "time": T})
+    assert own_server.stop() == 0
+
+
+def test_a_read_api_that_cannot_start_again_yet_is_tried_until_it_can(own_server):
+    account = own_server.new_account()
+    socket_path = own_server.data / "query.sock"
+    socket_path.unlink()
+    socket_path.mkdir()
+    os.kill(children_of(own_server.process.pid)["query"], signal.SIGKILL)
+    tried = lambda: own_server.output().count("The query process ended ([Errno") >= 2  # noqa: E731 - read again and again
+    assert eventually(tried, True, RESTARTED_WITHIN_S), own_server.output()
+    account.send({"entity": "a.py", "time": T}, settle=False)  # heartbeats are taken meanwhile
+    socket_path.rmdir()
+    assert eventually(lambda: statuses(account), 200, RESTARTED_WITHIN_S) == 200
+
+
+def test_a_machine_without_a_file_or_process_left_delays_a_restart_and_no_more(own_server):
+    pid = own_server.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+    os.kill(children_of(pid)["aggregator"], signal.SIGKILL)
+    tried = "The aggregator process ended ([Errno 24] Too many open files)"
+    assert eventually(lambda: own_server.output().count(tried) >= 2, True, RESTARTED_WITHIN_S), own_server.output()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    own_server.new_account().send({"entity": "a.py", "time": T})
+
+
+def test_a_start_waits_for_a_command_that_has_the_log_and_says_so(tmp_path):
+    server = Server(tmp_path)
+    server.data.mkdir()
+    command = FileLock(server.data / "log.db-aggregate.lock", "a test's.", for_a_command=True)
+    says = f"waits for a command to end: {server.data}/log.db-aggregate.lock is held by process {os.getpid()}"
+    threading.Thread(
+        target=lambda: (eventually(lambda: says in server.output(), True, 60), time.sleep(4), command.release())
+    ).start()  # longer than another holder would be waited for
+    with server:
+        assert server.output().count(says) == 1
+        server.new_account().send({"entity": "a.py", "time": T})
+
+
+def start_in_vain(server):
+    with pytest.raises(RuntimeError):
+        server.start()
+
+
+def test_a_start_that_waits_for_a_command_can_be_stopped(tmp_path):
+    server = Server(tmp_path)
+    server.data.mkdir()
+    command = FileLock(server.data / "log.db-aggregate.lock", "a test's.", for_a_command=True)
+    starting = threading.Thread(target=start_in_vain, args=(server,))
+    starting.start()
+    assert eventually(lambda: "waits for a command to end" in server.output(), True, 60)
+    assert server.stop() == 0
+    starting.join()
+    command.release()
+    server.http.close()
+
+
+def test_records_that_are_gone_stop_counting_until_the_command_says_to_go_on(own_server):
+    account = own_server.new_account()
+    own_server.settle()
+    assert own_server.stop() == 0
+    with closing(sqlite3.connect(own_server.data / "log.db", isolation_level=None)) as log:
+        log.execute("UPDATE sqlite_sequence SET seq = seq + 2")  # as if two had been appended and deleted
+    assert "No gap" in own_server.cli("log", "accept-gap", check=False).stderr
+    own_server.start()
+    account.send({"entity": "a.py", "time": T}, settle=False)
+    read_alarm = lambda: json.loads(own_server.cli("status").stdout)["alarm"]  # noqa: E731 - read again and again
+    assert eventually(lambda: "are gone" in (read_alarm() or ""), True)
+    waits = own_server.cli("flush", check=False)
+    assert waits.returncode == 2
+    assert "accept-gap" in waits.stderr
+    assert account.total(start_date="2017-01-01") == 0
+    assert "are gone" in own_server.cli("log", "accept-gap").stdout
+    account.send({"entity": "a.py", "time": T + 60})
+    assert account.total(start_date="2017-01-01") == 60
+    assert read_alarm() is None
 
 
 def test_connections_wait_while_the_front_starts_again(server):

@@ -3,11 +3,12 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
 from schemas.record import Kind, Record
-from storage.errors import LockedError, UnavailableError
+from storage.errors import BusyError, GapError, LockedError, UnavailableError
 from storage.log.sqlite import SqliteLogReader, SqliteLogWriter, append_now
 
 MIB = 1 << 20
@@ -66,7 +67,7 @@ def test_offsets_never_restart_when_everything_was_trimmed(path):
     reader = SqliteLogReader(path)
     name = reader.name
     assert reader.trim(upto=3, older_than_us=1 << 62) == 3
-    assert reader.read(0, MIB) == []
+    assert reader.read(3, MIB) == []
     reader.close()
     assert append_now(path, [record()]) == 4
     again = SqliteLogReader(path)
@@ -79,8 +80,34 @@ def test_trimming_spares_what_is_not_counted_and_what_is_young(path):
     reader = SqliteLogReader(path)
     assert reader.trim(upto=2, older_than_us=1 << 62) == 2
     assert reader.trim(upto=3, older_than_us=0) == 0
-    assert [r.offset for r in reader.read(0, MIB)] == [3]
+    assert [r.offset for r in reader.read(2, MIB)] == [3]
     reader.close()
+
+
+def delete(path, offsets):
+    with closing(sqlite3.connect(path, isolation_level=None)) as outside:
+        outside.executemany('DELETE FROM records WHERE "offset" = ?', [(offset,) for offset in offsets])
+
+
+@pytest.mark.parametrize(
+    ("gone", "after", "gap"),
+    [((1, 2), 0, (1, 2)), ((4, 5), 3, (4, 5)), ((8, 9), 7, (8, 9)), (range(1, 10), 4, (5, 9))],
+)
+def test_records_that_are_gone_before_they_were_read_are_a_gap_and_not_skipped(path, gone, after, gap):
+    asyncio.run(append_all(path, [[record() for _ in range(9)]]))
+    delete(path, gone)
+    with closing(SqliteLogReader(path)) as reader:
+        with pytest.raises(GapError) as caught:
+            reader.read(after, MIB)
+        assert (caught.value.first, caught.value.last) == gap
+        assert [r.offset for r in reader.read(gap[1], MIB)] == [n for n in range(gap[1] + 1, 10) if n not in gone]
+
+
+def test_what_comes_before_a_gap_is_read_first(path):
+    asyncio.run(append_all(path, [[record() for _ in range(9)]]))
+    delete(path, [4])
+    with closing(SqliteLogReader(path)) as reader:
+        assert [r.offset for r in reader.read(0, MIB)] == [1, 2, 3]
 
 
 def test_two_logs_have_two_names(tmp_path):
@@ -117,7 +144,7 @@ def test_a_log_that_cannot_be_written_acknowledges_nothing_and_recovers(path):
             await writer.append([record()])
         outside.execute("DROP TRIGGER refuse")
         outside.close()
-        await writer.append([record(7)])
+        assert await writer.append([record(7)]) == 1  # what is rolled back leaves no hole that looks like a loss
         await writer.close()
 
     asyncio.run(scenario())
@@ -157,3 +184,23 @@ def test_a_second_process_at_the_same_end_is_refused_with_a_clear_line(path, end
 
     with pytest.raises(LockedError, match=f"{os.getpid()}: the embedded log takes one"):
         asyncio.run(two_writers()) if end == "writer" else two_readers()
+
+
+def test_who_holds_the_log_for_a_command_is_worth_waiting_for(path):
+    with closing(SqliteLogReader(path, for_a_command=True)), pytest.raises(BusyError, match="a command"):
+        SqliteLogReader(path)
+    with closing(SqliteLogReader(path)), pytest.raises(LockedError) as caught:
+        SqliteLogReader(path)
+    assert not isinstance(caught.value, BusyError)
+
+
+def test_an_error_that_nobody_expected_in_the_writing_thread_refuses_its_requests_and_no_later_ones(path):
+    async def scenario():
+        writer = SqliteLogWriter(path, max_queued_bytes=MIB)
+        unwritable = record(1 << 70)  # the driver's OverflowError is no sqlite3.Error
+        with pytest.raises(UnavailableError, match="cannot be written"):
+            await asyncio.wait_for(writer.append([unwritable]), 60)
+        assert await asyncio.wait_for(writer.append([record()]), 60) == 1
+        await writer.close()
+
+    asyncio.run(scenario())
