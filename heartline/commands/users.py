@@ -1,7 +1,7 @@
 """`heartline users`: who may send and read. Takes effect in running services within 2 s."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,7 +16,7 @@ from heartline.settings import Settings
 from schemas.record import RemoveUser, SetZone
 from schemas.users import User
 from storage.directory import Changes, Directory, DirectoryError, NewUser
-from storage.directory.fields import check_field
+from storage.directory.fields import check_field, check_new_user
 from storage.stats import Database
 
 _Users = TypeVar("_Users")
@@ -60,8 +60,7 @@ def add(
         trust_value=trust_value,
         public_stats=not private,
     )
-    with _directory(settings) as directory:
-        _print_key(*directory.add(new))
+    _import(settings, [new])
 
 
 @app.command("import")
@@ -75,9 +74,7 @@ def import_users(
         text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise DirectoryError(f"{file} cannot be read: {error.strerror}.") from error
-    with _directory(settings) as directory:
-        for user, key in directory.import_users(_parse_users(text)):
-            _print_key(user, key)
+    _import(settings, _parse_users(text))
 
 
 @app.command("list")
@@ -126,10 +123,10 @@ def remove(settings: Settings, username: Username) -> None:
     from heartline.owner import ask
 
     with _directory(settings) as directory:
-        user = _find(directory, username)
-    with waiting(f"Erasing {user.username}"):
-        answer = ask(settings, RemoveUser(user.user_id), user.user_id)
-    print_json({"user_id": user.user_id, "username": user.username, "removed": True} | answer)
+        user_id, name = _to_remove(directory, username)
+    with waiting(f"Erasing {name}"):
+        answer = ask(settings, RemoveUser(user_id), user_id)
+    print_json({"user_id": user_id, "username": name, "removed": True} | answer)
 
 
 @keys_app.command("add")
@@ -171,6 +168,15 @@ def _find(directory: Directory, name: str) -> User:
     return user
 
 
+def _to_remove(directory: Directory, name: str) -> tuple[int, str]:
+    """Find whom to remove, by id also one who is removed: where erasing failed half-way, it is asked for again."""
+    is_id = name.isascii() and name.isdigit() and len(name) < 20
+    if is_id and directory.by_username(name) is None and directory.is_removed(int(name)):
+        return int(name), name
+    user = _find(directory, name)
+    return user.user_id, user.username
+
+
 def _changes(
     username: str | None,
     email: str | None,
@@ -194,6 +200,24 @@ def _changes(
     if private is not None:
         changes["public_stats"] = not private
     return changes
+
+
+def _import(settings: Settings, new: Sequence[NewUser]) -> None:
+    """Add users; print their keys.
+
+    An id that a restored database did not know may have heartbeats already, counted as UTC's: the zone of such a user
+    is a change that travels through the log.
+    """
+    for user in new:
+        check_new_user(user)
+    with _directory(settings) as directory:
+        elsewhere = {u.user_id: u.timezone for u in new if u.user_id is not None and u.timezone != "UTC"}
+        counted = directory.are_counted(list(elsewhere))
+        in_utc = [msgspec.structs.replace(u, timezone="UTC") if u.user_id in counted else u for u in new]
+        for added, key in directory.import_users(in_utc):
+            _print_key(added, key)
+    for user_id in sorted(counted):
+        _set_zone(settings, user_id, elsewhere[user_id])
 
 
 def _set_zone(settings: Settings, user_id: int, timezone: str) -> None:

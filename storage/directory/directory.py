@@ -10,7 +10,7 @@ from typing import Any, Final, TypedDict, TypeVar, Unpack
 import msgspec
 import sqlalchemy as sa
 
-from schemas.tables import api_keys, meta, tombstones, users
+from schemas.tables import api_keys, meta, segments, tombstones, users
 from schemas.users import User
 from storage.directory.fields import (
     MAX_USER_ID,
@@ -87,6 +87,20 @@ class Directory:
     def by_id(self, user_id: int) -> User | None:
         """Find the user with this id."""
         return self._one(users.c.user_id == user_id) if 1 <= user_id <= MAX_USER_ID else None
+
+    def is_removed(self, user_id: int) -> bool:
+        """Tell whether this id was a user's who has been removed."""
+        with self._reading() as connection:
+            return _first_found(connection, tombstones.c.user_id, [user_id]) is not None
+
+    def are_counted(self, user_ids: Sequence[int]) -> set[int]:
+        """Tell for which of these ids heartbeats are counted, of users or not: a restored database may miss some."""
+        found: set[int] = set()
+        with self._reading() as connection:
+            for start in range(0, len(user_ids), _CHUNK):
+                mine = segments.c.user_id.in_(user_ids[start : start + _CHUNK])
+                found.update(connection.scalars(sa.select(segments.c.user_id).where(mine).distinct()))
+        return found
 
     def by_username(self, username: str) -> User | None:
         """Find the user with exactly this name."""
@@ -261,8 +275,9 @@ def _key_row(user_id: int, key: str, now_us: int) -> dict[str, object]:
 
 
 def _last_id(connection: sa.Connection) -> int:
-    both = (sa.select(sa.func.max(table.c.user_id)) for table in (users, tombstones))
-    return max(connection.scalar(query) or 0 for query in both)
+    # Heartbeats of somebody whom a restored backup of the directory does not know are not the next user's.
+    queries = (sa.select(sa.func.max(table.c.user_id)) for table in (users, tombstones, segments))
+    return max(connection.scalar(query) or 0 for query in queries)
 
 
 def _refuse_repeats(new: Sequence[NewUser]) -> None:

@@ -5,14 +5,18 @@ import json
 import os
 import pty
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from heartline.cli import main
-from storage.log.sqlite import SqliteLogReader
+from schemas.heartbeat import Heartbeat
+from schemas.record import heartbeat_records
+from storage.log.sqlite import SqliteLogReader, append_now
 
 HEARTLINE = Path(sys.executable).with_name("heartline")
 
@@ -179,6 +183,45 @@ def test_keys_are_added_and_revoked(run, ask):
     ask("users", "keys", "revoke", "ada", more["api_key"][:8])
     assert ask("users", "list")[0]["keys"] == []
     assert run("users", "keys", "revoke", "ada", more["api_key"])[0] == 2
+
+
+def append(tmp_path, user_id, *times_s):
+    """Take heartbeats into the log as ingest does, of a user whom the directory need not know."""
+    beats = [Heartbeat(id=t, time_us=t * 1_000_000, created_at_us=1, project="p") for t in times_s]
+    append_now(tmp_path / "data" / "log.db", heartbeat_records(user_id, beats))
+
+
+def test_heartbeats_of_somebody_whom_a_restored_database_misses_are_theirs_again_in_their_own_zone(run, ask, tmp_path):
+    append(tmp_path, 77, 1_700_049_600, 1_700_049_660)
+    ask("flush")
+    (other,) = ask("users", "add", "other")
+    assert other["user_id"] == 78  # and not the heir of somebody's heartbeats
+    assert run("users", "add", "moved", "--user-id", "77", "--timezone", "Nowhere/Land")[0] == 2
+    (moved,) = ask("users", "add", "moved", "--user-id", "77", "--timezone", "Asia/Kolkata")
+    assert moved["user_id"] == 77
+    append(tmp_path, 77, 1_700_049_720)
+    ask("flush")
+    assert run("verify")[0] == 0
+    assert [user["timezone"] for user in ask("users", "list") if user["username"] == "moved"] == ["Asia/Kolkata"]
+    with closing(sqlite3.connect(tmp_path / "data" / "stats.db")) as database:
+        asked = "SELECT duration_us FROM segments WHERE user_id = 77 AND calendar = 'Asia/Kolkata' AND dimension = 0"
+        assert database.execute(asked).fetchall() == [(120_000_000,)]
+
+
+def test_an_erasure_that_failed_half_way_is_asked_for_again_by_the_id(run, ask, tmp_path):
+    ask("users", "add", "ada")
+    append(tmp_path, 1, 1_700_049_600)
+    ask("flush")
+    (file,) = (tmp_path / "data" / "lake").rglob("*.parquet")
+    away = file.rename(tmp_path / "away")
+    code, _, err = run("users", "remove", "ada")
+    assert (code, len(err)) == (2, 1)
+    assert ".parquet" in err[0]
+    assert ask("users", "list") == []
+    away.rename(file)
+    (removed,) = ask("users", "remove", "1")
+    assert (removed["user_id"], removed["removed"]) == (1, True)
+    assert not list((tmp_path / "data" / "lake").rglob("*.parquet"))
 
 
 def test_a_removed_users_id_is_not_given_again(run, ask):
