@@ -7,6 +7,7 @@ fields of the API; instants and durations are integers, microseconds.
 import datetime as dt
 import functools
 import importlib.resources
+import io
 import itertools
 import zoneinfo
 from fractions import Fraction
@@ -134,7 +135,8 @@ def unique_seconds(heartbeats, projects, start_us, end_us):
 def streak(heartbeats, zone, now_us):
     """Local days in a row of at least 900 s without browsing; only the last 31 days until now count."""
     since_us = now_us - 31 * DAY_US
-    coded = [h for h in heartbeats if since_us <= h["time_us"] <= now_us and h["category"].lower() != "browsing"]
+    lately = [h for h in heartbeats if since_us <= h["time_us"] <= now_us]
+    coded = selected(lately, without=("browsing",))
     enough = {day for day, of_day in days(coded, zone).items() if total_us(of_day) >= 900 * 1_000_000}
     day = local_day(zone, now_us)
     if day not in enough:
@@ -164,9 +166,11 @@ def _date_at_minute(zone, minute):
     return local_date(zone, minute * 60_000_000)
 
 
+def zone_data(name):
+    """A zone's file of the pinned tzdata, whatever zones the machine has."""
+    return importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+
+
 @functools.cache
 def _zone(name):
-    """The pinned tzdata, whatever zones the machine has."""
-    path = importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
-    with path.open("rb") as file:
-        return zoneinfo.ZoneInfo.from_file(file, key=name)
+    return zoneinfo.ZoneInfo.from_file(io.BytesIO(zone_data(name)), key=name)

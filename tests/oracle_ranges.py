@@ -88,7 +88,7 @@ def duration(total):
 
 
 def day_bounds(zone, date):
-    """First instant of a local day and of the next, found by trying every minute (all zones' days start at one)."""
+    """First instant of a local day and of the next, by trying hours, then minutes: all zones start days at one."""
     return _first_minute(zone, date), _first_minute(zone, date + dt.timedelta(days=1))
 
 
@@ -195,8 +195,10 @@ def _dates(first, last):
 
 def _first_minute(zone, date):
     minute = int(dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()) // 60 - 16 * 60
-    while oracle.local_day(zone, minute * 60_000_000) < date:
-        minute += 1
+    for step in (60, 1):
+        while oracle.local_day(zone, (minute + step) * 60_000_000) < date:
+            minute += step
+    minute += 1
     return minute * 60_000_000
 
 

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import functools
+import io
 import zoneinfo
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -24,6 +26,7 @@ from schemas.calendars import (
 from tests import oracle
 
 FIRST_US, LAST_US = 1_000_000_000_000_000, 1_999_999_999_999_999
+YEARS_S = int(dt.datetime(2038, 1, 1, tzinfo=dt.UTC).timestamp())
 ALIASES = {"localtime", "posixrules", "Factory"}
 ZONES = sorted(zoneinfo.available_timezones() - ALIASES)
 INTERESTING = [
@@ -54,14 +57,34 @@ def bounds(zone, date):
 
 @functools.cache
 def changes_us(zone):
-    """Instants near which the zone's clocks change, found by steps of a day."""
-    found, before = [], None
-    for hours in range(FIRST_US // 3_600_000_000, LAST_US // 3_600_000_000, 24):
-        offset = dt.datetime.fromtimestamp(hours * 3600, zoneinfo.ZoneInfo(zone)).utcoffset()
-        if before is not None and offset != before:
-            found.append(hours * 3_600_000_000)
-        before = offset
+    """The instants from 1970 to 2037 at which the zone's clocks change.
+
+    No zone has changed its clocks and changed them back within a day.
+    """
+    return _changes_us(oracle.zone_data(zone))
+
+
+@functools.cache
+def _changes_us(data):
+    """The same for the bytes of a zone's file: many names have one file."""
+    tz = zoneinfo.ZoneInfo.from_file(io.BytesIO(data))
+
+    def offset(at_s):
+        return dt.datetime.fromtimestamp(at_s, tz).utcoffset()
+
+    found, before = [], offset(0)
+    for late in range(86_400, YEARS_S, 86_400):
+        if before != (after := offset(late)):
+            found.append(_first_second(lambda at_s, before=before: offset(at_s) != before, late - 86_400, late) * 10**6)
+        before = after
     return found
+
+
+def _first_second(holds, early, late):
+    while late - early > 1:
+        middle = (early + late) // 2
+        early, late = (early, middle) if holds(middle) else (middle, late)
+    return late
 
 
 @st.composite
@@ -136,15 +159,67 @@ def test_no_instant_from_a_days_start_on_has_an_earlier_local_date_and_the_one_b
         assert oracle.local_date(zone, period.start_us + minutes * 60_000_000) >= date
 
 
+def days_beside_changes(zone):
+    """Numbers of the days beside a change of the zone's clocks, and of one day without."""
+    return sorted({at // DAY_US + shift for at in changes_us(zone) for shift in (-1, 0, 1)} | {20_000})
+
+
 @pytest.mark.parametrize("zone", ZONES)
 def test_local_days_tile_time_without_gap_or_overlap(zone):
     calendar = local_calendar(zone)
-    near = {at // DAY_US + shift for at in changes_us(zone) for shift in (-1, 0, 1)} | {20_000}
-    for day in sorted(near):
+    for day in days_beside_changes(zone):
         period, following = day_period(calendar, day), day_period(calendar, day + 1)
         assert period.start_us <= period.end_us == following.start_us
         for at_us in {period.start_us, period.end_us - 1} if period.start_us < period.end_us else ():
             assert period_at(calendar, at_us) == period
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_each_day_beside_a_change_of_clocks_starts_after_the_last_instant_of_an_earlier_date(zone):
+    calendar = local_calendar(zone)
+    for day in days_beside_changes(zone):
+        start_us, date = day_period(calendar, day).start_us, date_of(day)
+        near = tuple(
+            (at, local_offset(zone, at - 1), local_offset(zone, at))
+            for at in changes_us(zone)
+            if abs(at - start_us) < 3 * DAY_US
+        )
+        earliest_us = min([start_us, *(at for at, _, _ in near)]) - 1
+        assert starts_there(Clocks(zone, near, local_offset(zone, earliest_us)), start_us, date)
+
+
+def test_clocks_go_back_by_three_hours_at_most_where_heartbeats_are_and_by_seven_before():
+    """What the oracle and `starts_there` count on."""
+    for zone in ZONES:
+        for at in changes_us(zone):
+            most = dt.timedelta(hours=3 if at >= FIRST_US else 7)
+            assert local_offset(zone, at) - local_offset(zone, at - 1) >= -most, (zone, at)
+
+
+class Clocks(NamedTuple):
+    """All that tells a zone's local dates for some days; zones with the same are tried once."""
+
+    zone: str
+    changes: tuple
+    offset: dt.timedelta
+
+    def __eq__(self, other):
+        return self[1:] == other[1:]
+
+    def __hash__(self):
+        return hash(self[1:])
+
+
+@functools.cache
+def starts_there(clocks, start_us, date):
+    """The definition, minute by minute for some hours: clocks go back by less, so no later one brings a date back."""
+    hours = 4 if start_us >= FIRST_US else 8
+    dates = (oracle.local_date(clocks.zone, start_us + minute * 60_000_000) for minute in range(hours * 60))
+    return oracle.local_date(clocks.zone, start_us - 1) < date and all(later >= date for later in dates)
+
+
+def local_offset(zone, at_us):
+    return dt.datetime.fromtimestamp(at_us // 1_000_000, zoneinfo.ZoneInfo(zone)).utcoffset()
 
 
 @given(st.integers(FIRST_US, LAST_US) | st.integers(11_574, 23_148).map(lambda day: day * DAY_US))

@@ -1,0 +1,68 @@
+"""What today is at each bound of a day that is hard to cut, with a clock that the tests set."""
+
+import datetime as dt
+
+import pytest
+
+from query_api.streak import streak_days
+from tests import oracle, oracle_answers, oracle_ranges, zones
+from tests.query_api.past import seen
+from tests.query_api.world import World, beat
+
+HACKATIME = "/api/hackatime/v1/users/current"
+DETAILED = "/api/compat/wakatime/v1/users/current/statusbar/today"
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """For each hard day: its user and key, and their heartbeats around its bounds; counted in two parts."""
+    world = World(tmp_path_factory.mktemp("zones"))
+    people = {}
+    for number, name in enumerate(zones.DAYS):
+        zone, date = zones.case(name)
+        user, key = world.add_user(f"user{number}", timezone=zone)
+        bounds = bounds_of(zone, date)
+        sent = [beat(time_us, project) for time_us, project in zones.around(bounds, number)]
+        sent += [beat(bounds[1] - 40_000_000_000 + n * 100_000_000) for n in range(10)]  # this day has a streak
+        for half in (sent[1::2], sent[::2]):
+            world.send(user, half)
+        people[name] = user, key, seen(sent)
+    yield world, people
+    world.close()
+
+
+def bounds_of(zone, date):
+    return zones.bounds_us(zone, date - dt.timedelta(days=1), date + dt.timedelta(days=1))
+
+
+@pytest.mark.parametrize("name", zones.DAYS)
+def test_today_changes_with_the_first_microsecond_of_a_day(lived, name):
+    world, people = lived
+    user, key, known = people[name]
+    zone, date = zones.case(name)
+    totals = set()
+    for bound in bounds_of(zone, date):
+        for world.now_us in (bound - 1, bound, bound + 40_000_000_000):
+            expected = oracle.today_seconds(known, zone, world.now_us)
+            totals.add(expected)
+            bar = world.get(f"{HACKATIME}/statusbar/today", key).json()["data"]["grand_total"]
+            assert bar == {"total_seconds": expected, "text": oracle_answers.long_text(expected)}
+            assert streak_days(world.app.state.services, user.user_id) == oracle.streak(known, zone, world.now_us)
+    assert len(totals) > 1
+
+
+@pytest.mark.parametrize("name", zones.DAYS)
+def test_a_week_and_its_days_end_with_the_day_that_it_is(lived, name):
+    world, people = lived
+    _, key, known = people[name]
+    zone, date = zones.case(name)
+    for world.now_us in (oracle_ranges.day_bounds(zone, date)[0] - 1, oracle_ranges.day_bounds(zone, date)[1]):
+        today = oracle.local_day(zone, world.now_us)
+        week = world.get(f"{HACKATIME}/stats/last_7_days", key).json()["data"]
+        expected = oracle_ranges.last_7_days(known, zone, world.now_us)
+        shown = ("total_seconds", "daily_average", "days_including_holidays", "projects")
+        assert {name: week[name] for name in shown} == {name: expected[name] for name in shown}
+        first = today - dt.timedelta(days=2)
+        days = world.get(f"{HACKATIME}/summaries", key, params={"start": first, "end": today}).json()
+        assert days == oracle_ranges.summaries(known, zone, first, today, today)
+        assert world.get(DETAILED, key).json()["data"]["range"] == days["data"][-1]["range"]
