@@ -103,6 +103,7 @@ class Counter:
         self._touched.add(user_id)
         ordered = sorted(heartbeats, key=_order)
         late = bisect_right(ordered, user.last_us(), key=_time)
+        user.window.prepare(h.time_us for h in ordered[:late])
         new = [h for h in ordered[:late] if self._overlap(user, user_id, h)]
         new += self._extend(user, user_id, ordered[late:])
         for h in new:
@@ -167,11 +168,11 @@ class Counter:
         calendars = tuple(dict.fromkeys((UTC_DAYS, UTC_MONTHS, local_calendar(zone))))
         lifetime = _Span(period_at(LIFETIME, 0), load_groups(self._reading, user_id, LIFETIME, 0), set())
         total = lifetime.groups.get(_TOTAL)
-        window = Window(total[1] + 1 if total else _NEVER_US, lambda start, end: self._entries(user_id, start, end))
+        window = Window(total[1] + 1 if total else _NEVER_US, lambda days: self._entries(user_id, days))
         return _User(calendars, lifetime, window)
 
-    def _entries(self, user_id: int, start_us: int, end_us: int) -> list[Entry]:
-        entries = [(h.time_us, h.id, _keys(h)) for h in self._history.read(user_id, start_us, end_us)]
+    def _entries(self, user_id: int, days: set[int]) -> list[Entry]:
+        entries = [(h.time_us, h.id, _keys(h)) for h in self._history.read_days(user_id, days)]
         self._taken_in += len(entries)
         return entries
 

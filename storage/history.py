@@ -1,6 +1,7 @@
 """A user's single heartbeats, from tail and lake together."""
 
 from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple, TypeVar
 
 import polars as pl
@@ -58,6 +59,19 @@ class History:
             rows, files = self._snapshot(user_id, from_us, to_us)
             found = _of_tail((row.value for row in rows), from_us, to_us)
             return _ordered(found + self._of_lake(files, user_id, from_us, to_us))
+
+        return _while_files_vanish(attempt)
+
+    def read_days(self, user_id: int, days: AbstractSet[int]) -> list[Heartbeat]:
+        """Read a user's heartbeats of some UTC days, by their numbers since 1970-01-01, and nothing in between."""
+        from_us, to_us = min(days) * DAY_US, (max(days) + 1) * DAY_US
+
+        def attempt() -> list[Heartbeat]:
+            rows, files = self._snapshot(user_id, from_us, to_us)
+            values = (row.value for row in rows if not days.isdisjoint(_days_of(row)))
+            found = [h for h in _of_tail(values, from_us, to_us) if h.time_us // DAY_US in days]
+            of_days = [file for file in files if file.date in days]
+            return _ordered(found + self._of_lake(of_days, user_id, from_us, to_us))
 
         return _while_files_vanish(attempt)
 
@@ -225,6 +239,10 @@ def _enough_since(connection: sa.Connection, user_id: int, limit: int, to_us: in
 
 def _of_tail(values: Iterator[bytes] | Sequence[bytes], from_us: int, to_us: int) -> list[Heartbeat]:
     return [h for value in values for h in unpack_lines(value) if from_us <= h.time_us < to_us]
+
+
+def _days_of(row: _TailRow) -> range:
+    return range(row.min_us // DAY_US, row.max_us // DAY_US + 1)
 
 
 def _split_by_day(rows: list[_TailRow]) -> tuple[dict[int, list[bytes]], dict[int, list[Heartbeat]]]:
