@@ -144,6 +144,22 @@ def test_integers_and_booleans_are_read_from_text(account):
     assert stored_one(account, beat(T, is_write="false"))["is_write"] is False
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (["os", None, "re"], ["os", "re"]),
+        ([None], []),
+        (None, []),
+        ("os", ["os"]),
+        (["os", 5, ["a"], {"b": None}], ["os", "5", '["a"]', '{"b": null}']),
+    ],
+)
+def test_dependencies_are_texts_without_nulls(account, sent, kept):
+    stored = stored_one(account, beat(T, dependencies=sent))
+    assert stored["dependencies"] == kept
+    assert stored_one(account, beat(T, dependencies=kept))["id"] == stored["id"]
+
+
 def test_integers_may_have_64_bits(account):
     stored = stored_one(account, beat(T, lines=2**63 - 1, lineno=-(2**63)))
     assert (stored["lines"], stored["lineno"]) == (2**63 - 1, -(2**63))
@@ -231,7 +247,10 @@ AGENTS = [
     ),
     ("wakatime/v1.102.1 (linux-6.8.0-45-generic-x86_64) go1.23.1 neovim/0.10.1 vim-wakatime/11.1.1", "neovim", "linux"),
     (
-        "wakatime/v1.102.1 (linux-5.15.153.1-microsoft-standard-WSL2-x86_64) go1.23.1 vscode/1.95 vscode-wakatime/24.8",
+        (
+            "wakatime/v1.102.1 (linux-5.15.153.1-microsoft-standard-WSL2-x86_64) go1.23.1 vscode/1.95.0 "
+            "vscode-wakatime/24.8.0"
+        ),
         "vscode",
         "wsl",
     ),
