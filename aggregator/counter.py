@@ -25,7 +25,8 @@ from storage.stats.segments import Groups, load_groups, load_last_values, segmen
 _TOTAL: Final[GroupKey] = (int(Dimension.TOTAL), None)
 _NEVER_US: Final = -(1 << 62)
 _ROWS_PER_SPAN: Final = 10  # what a period costs at least: a heartbeat's own groups
-_ROWS_PER_USER: Final = 5_000  # segments of older days are dropped above it: an active user would keep every day
+_ROWS_PER_USER: Final = 5_000
+"""Segments of a user's older days are dropped above it, and those of a larger period are read one by one."""
 
 
 class _Span(NamedTuple):
@@ -62,6 +63,7 @@ class _User:
     def shrink(self) -> None:
         """Keep what the next heartbeats are likely to need, once everything here is committed."""
         if sum(len(span.groups) for span in self.spans.values()) > _ROWS_PER_USER:
+            self.newest = {c: span for c, span in self.newest.items() if len(span.groups) <= _ROWS_PER_USER}
             self.spans = {(calendar, span.period.day): span for calendar, span in self.newest.items()}
         if len(self.values) > _ROWS_PER_USER:
             self.values.clear()
@@ -166,7 +168,8 @@ class Counter:
     def _load(self, user_id: int) -> _User:
         zone = self._reading.scalar(sa.select(users.c.timezone).where(users.c.user_id == user_id)) or "UTC"
         calendars = tuple(dict.fromkeys((UTC_DAYS, UTC_MONTHS, local_calendar(zone))))
-        lifetime = _Span(period_at(LIFETIME, 0), load_groups(self._reading, user_id, LIFETIME, 0), set())
+        stored = load_groups(self._reading, user_id, LIFETIME, 0, _ROWS_PER_USER)
+        lifetime = _Span(period_at(LIFETIME, 0), stored, set())
         total = lifetime.groups.get(_TOTAL)
         window = Window(total[1] + 1 if total else _NEVER_US, lambda days: self._entries(user_id, days))
         return _User(calendars, lifetime, window)
@@ -183,7 +186,7 @@ class Counter:
         period = period_at(calendar, time_us)
         span = user.spans.get((calendar, period.day))
         if span is None:
-            span = _Span(period, load_groups(self._reading, user_id, calendar, period.day), set())
+            span = _Span(period, load_groups(self._reading, user_id, calendar, period.day, _ROWS_PER_USER), set())
             user.spans[calendar, period.day] = span
             self._taken_in += _ROWS_PER_SPAN + len(span.groups)
         user.newest[calendar] = span

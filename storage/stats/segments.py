@@ -36,27 +36,52 @@ _UPSERT_SEGMENT: Final = _upsert(segments)
 _UPSERT_LAST: Final = _upsert(last_values)
 _INSERT_TAIL: Final = _compiled(sa.insert(tail).values({c.name: sa.bindparam(c.name) for c in tail.columns}))
 
-_ONE_PERIOD: Final = (
-    sa.select(
-        segments.c.dimension,
-        segments.c.value,
-        segments.c.first_us,
-        segments.c.last_us,
-        segments.c.duration_us,
-        segments.c.count,
-    )
-    .where(
-        segments.c.user_id == sa.bindparam("user_id"),
-        segments.c.calendar == sa.bindparam("calendar"),
-        segments.c.day == sa.bindparam("day"),
-    )
-    .compile(dialect=_DIALECT)
+_ONE_PERIOD: Final = sa.select(
+    segments.c.dimension,
+    segments.c.value,
+    segments.c.first_us,
+    segments.c.last_us,
+    segments.c.duration_us,
+    segments.c.count,
+).where(
+    segments.c.user_id == sa.bindparam("user_id"),
+    segments.c.calendar == sa.bindparam("calendar"),
+    segments.c.day == sa.bindparam("day"),
+)
+_SOME: Final = f"{_ONE_PERIOD.compile(dialect=_DIALECT)} LIMIT ?"
+_ONE_GROUP: Final = str(
+    _ONE_PERIOD.where(
+        segments.c.dimension == sa.bindparam("dimension"), segments.c.value == sa.bindparam("value")
+    ).compile(dialect=_DIALECT)
 )
 
 
-def load_groups(connection: sa.Connection, user_id: int, calendar: str, day: int) -> Groups:
-    """Read the segments of one period of a user."""
-    rows = connection.exec_driver_sql(str(_ONE_PERIOD), (user_id, calendar, day))
+class _LargePeriod(dict[GroupKey, list[int]]):
+    """A period with more segments than memory is to hold: `get` reads each when it is asked for first."""
+
+    def __init__(self, connection: sa.Connection, user_id: int, calendar: str, day: int) -> None:
+        super().__init__()
+        self._connection = connection
+        self._period = (user_id, calendar, day)
+
+    def get(self, key: GroupKey) -> list[int] | None:  # type: ignore[override] # nobody asks with a default
+        if key not in self:
+            mine = (*self._period, key[0], encode_value(key[1]))
+            found = self._connection.exec_driver_sql(_ONE_GROUP, mine).one_or_none()
+            if found is None:
+                return None
+            self[key] = list(found[2:])
+        return self[key]
+
+
+def load_groups(connection: sa.Connection, user_id: int, calendar: str, day: int, max_rows: int) -> Groups:
+    """Give the segments of one period of a user; above `max_rows` they are read when `get` asks for them.
+
+    `connection` is one for single statements, and stays open as long as the segments are used.
+    """
+    rows = connection.exec_driver_sql(_SOME, (user_id, calendar, day, max_rows + 1)).all()
+    if len(rows) > max_rows:
+        return _LargePeriod(connection, user_id, calendar, day)
     return {(d, decode_value(v)): [first, last, us, n] for d, v, first, last, us, n in rows}
 
 

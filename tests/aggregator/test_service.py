@@ -1,9 +1,12 @@
 import shutil
+from random import Random
 
 import pytest
 
+from aggregator import counter
 from aggregator.verify import verify
 from schemas.record import heartbeat_records
+from storage.directory import Directory, NewUser
 from storage.errors import StorageError
 from storage.log.sqlite import SqliteLogReader, append_now
 from tests.aggregator.running import Running
@@ -39,4 +42,23 @@ def test_verify_agrees_about_projects_and_languages_that_are_placeholders_or_bla
     offset = append_now(running.path, heartbeat_records(1, sent))
     running.start().run_until(offset)
     assert list(verify(running.database, running.lake)) == []
+    running.close()
+
+
+def test_a_period_with_more_groups_than_memory_is_to_hold_is_counted_exactly(tmp_path, monkeypatch):
+    monkeypatch.setattr(counter, "_ROWS_PER_USER", 20)
+    running, random = Running(tmp_path), Random(1)
+    user, _ = Directory(running.database).add(NewUser(username="ann", timezone="Asia/Kolkata"))
+    sent = [
+        beat(NOON + random.randrange(4 * 86_400) * S // 10, project=f"p{random.randrange(40)}", language="Go")
+        for _ in range(400)
+    ]
+    sent += random.choices(sent, k=50)
+    aggregator = running.start()
+    for start in range(0, len(sent), 9):
+        aggregator.run_until(running.append(*sent[start : start + 9], user_id=user.user_id))
+        held = aggregator._counter._users[user.user_id].spans.values()
+        assert max((len(span.groups) for span in held), default=0) <= 20
+    assert list(verify(running.database, running.lake)) == []
+    assert aggregator.flush_now() == 400
     running.close()
