@@ -20,7 +20,7 @@ from tests.stored import DAY, NOON, S, beat
 
 @pytest.fixture
 def running(tmp_path):
-    made = Running(tmp_path)
+    made = Running(tmp_path, flush_interval_s=1e12)
     yield made
     made.close()
 
