@@ -1,6 +1,5 @@
 """Commands that travel through the log: what changes a user's past, ordered with their heartbeats."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -12,12 +11,15 @@ from aggregator.batch import BatchCounter
 from aggregator.compact import erase_user
 from aggregator.counter import Counter
 from aggregator.duty import FAILURES_OF_A_PLACE
-from aggregator.recompute import local_segments, rebuild
+from aggregator.rebuilding import Rebuilder
+from aggregator.recompute import Days, local_segments
+from aggregator.repair import Job
+from aggregator.results import Answer, store_result
 from schemas.calendars import UTC_DAYS, is_zone, local_calendar
 from schemas.record import Command, Compact, Flush, Rebuild, RemoveUser, SetZone, StoredRecord, unpack_command
-from schemas.tables import command_results, last_values, segments, users
+from schemas.tables import last_values, segments, users
 from storage.directory import remove_user, set_zone
-from storage.errors import FencedError, StoppedError, UnavailableError
+from storage.errors import FencedError, StoppedError, StorageError, UnavailableError
 from storage.lake import Lake
 from storage.stats.segments import save_groups
 from storage.stats.shard import Shard
@@ -26,15 +28,16 @@ logger = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 4  # while a disk or database fails: some seconds, in which nothing is counted
 
-Answer = dict[str, int | str]
-
 
 class RefusedError(Exception):
     """A command that cannot be applied; its text says why."""
 
 
 class CommandRunner:
-    """Applies commands for the owner of a shard, one at a time; each may be repeated after a crash."""
+    """Applies commands for the owner of a shard, one at a time; each may be repeated after a crash.
+
+    Rebuilds alone are only begun: `rebuilder` goes on with them between micro-batches.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class CommandRunner:
         self._flush = flush
         self._compact = compact
         self._failed_at = self._failures = 0
+        self.rebuilder = Rebuilder(shard, lake, counter, flush)
 
     def run(self, record: StoredRecord) -> None:
         """Apply one command, store what became of it, and move the watermark over it."""
@@ -86,9 +90,10 @@ class CommandRunner:
                 return None
             case RemoveUser(user_id):
                 return self._remove(user_id)
-            case Rebuild(user_id):
-                self._counter.forget()
-                return {"users": rebuild(self._shard, self._lake, user_id)}
+            case Rebuild(user_id, first, last, accept_loss):
+                days = None if first is None or last is None else Days(first, last)
+                self._begin_rebuild(Job(user_id, days, accept_loss), offset)
+                return None
             case Flush():
                 return {"heartbeats": self._flush_tail()}
             case Compact():
@@ -98,18 +103,15 @@ class CommandRunner:
 
     def _finish(self, offset: int, answer: Answer, error: str | None = None) -> None:
         with self._shard.writing(offset) as connection:
-            self._store_result(connection, offset, answer, error)
+            store_result(connection, self._shard, offset, answer, error)
 
-    def _store_result(self, connection: sa.Connection, offset: int, answer: Answer, error: str | None = None) -> None:
-        connection.execute(
-            sa.insert(command_results).values(
-                log=self._shard.log,
-                shard=self._shard.number,
-                offset=offset,
-                answer=json.dumps(answer),
-                error=error,
-            )
-        )
+    def _begin_rebuild(self, job: Job, offset: int) -> None:
+        try:
+            self.rebuilder.begin(job, offset)
+        except (FencedError, StoppedError):
+            raise
+        except StorageError as error:
+            raise RefusedError(str(error)) from error  # a file that is lost now is lost at the next attempt too
 
     def _set_zone(self, user_id: int, zone: str, offset: int) -> None:
         """Compute the new local days beside the old ones, then switch at once: readers never see a mixture."""
@@ -125,7 +127,7 @@ class CommandRunner:
                 _delete_rows(connection, user_id, replaced)
             save_groups(connection, rows)
             set_zone(connection, user_id, zone, _now_us())
-            self._store_result(connection, offset, {"days": len({row[2] for row in rows})})
+            store_result(connection, self._shard, offset, {"days": len({row[2] for row in rows})})
         self._counter.forget(user_id)
 
     def _flush_tail(self) -> int:

@@ -19,6 +19,7 @@ from aggregator.recompute import rebuild
 from aggregator.recover import recover
 from aggregator.verify import Difference, audit
 from schemas.arrow import LAKE_SCHEMA, SORTED_BY
+from schemas.calendars import DAY_US
 from schemas.tables import lake_files, last_values, segments, tail
 from storage.errors import StoppedError, StorageError
 from storage.lake import Lake, catalog
@@ -32,6 +33,17 @@ logger = logging.getLogger(__name__)
 
 MIN_FILES: Final = 8
 """Small files of a day that are worth a rewrite: a reader of one user's day pays some 3 ms for each."""
+
+_ONCE: Final = f"""
+WHERE epoch_us(time) // {DAY_US} = {{date}}
+QUALIFY row_number() OVER (PARTITION BY user_id, time, id ORDER BY created_at) = 1
+"""
+
+_FACTS_OF_DATES: Final = f"""
+WITH instants AS (SELECT DISTINCT user_id, epoch_us(time) AS time_us, id FROM old)
+SELECT time_us // {DAY_US}, count(*), min(user_id), max(user_id), min(time_us), max(time_us)
+FROM instants GROUP BY 1 ORDER BY 1
+"""
 
 _SMALL_SHARE: Final = 5  # small files with more than a fifth of the rows are worth it too
 _AUDIT_ROWS: Final = 100_000  # heartbeats audited in one go: about a second, after which a stop is noticed
@@ -77,8 +89,8 @@ def write_compacted(
     """
     merged = compaction.merged
     with clear_errors(), open_duckdb() as duck:
-        _write_from(duck, lake, merged, compaction.old, stop=stop)
-        source = parquet_source([lake.absolute(merged.path)])
+        _write_from(duck, lake, merged, _source(lake, compaction.old), stop=stop)
+        source = _source(lake, [merged])
         rows_of = duck.execute(f"SELECT user_id, count(*) FROM {source} GROUP BY user_id ORDER BY user_id").fetchall()
     differences: list[Difference] = []
     for user_ids in _in_slices(rows_of):
@@ -154,7 +166,7 @@ def erase_user(shard: Shard, lake: Lake, user_id: int) -> int:
             catalog.announce(connection, shard.epoch, [file for file, _ in kept])
         try:
             for file, sources in kept:
-                _write_from(duck, lake, file, sources, f"WHERE user_id <> {int(user_id)}")
+                _write_from(duck, lake, file, _source(lake, sources), f"WHERE user_id <> {int(user_id)}")
             with shard.writing() as connection:
                 catalog.publish(connection, [file.path for file, _ in kept])
                 catalog.retire(connection, [file.path for file in old])
@@ -164,6 +176,42 @@ def erase_user(shard: Shard, lake: Lake, user_id: int) -> int:
             raise
     recover(shard, lake)
     return sum(held.values()) + in_tail
+
+
+def rewrite(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> None:
+    """Write the heartbeats of some files anew, each once and in the file of its date, with entries that are true.
+
+    Repairs whatever is wrong with readable files: doubled rows, rows of other dates, other columns, false entries.
+    Raises `FencedError`, `StorageError`, `UnavailableError`: what was live is live still.
+    """
+    if not old:
+        return
+    with clear_errors(), open_duckdb() as duck:
+        # File by file: their columns may differ.
+        columns = ", ".join(LAKE_SCHEMA.names)
+        parts = [f"SELECT {columns} FROM {_source(lake, [file])}" for file in old]
+        duck.execute(f"CREATE TEMP VIEW old AS {' UNION ALL '.join(parts)}")
+        new = list(_true_entries(duck, old))
+        with shard.writing() as connection:
+            catalog.announce(connection, shard.epoch, new)
+        try:
+            for file in new:
+                _write_from(duck, lake, file, "old", _ONCE.format(date=file.date))
+            with shard.writing() as connection:
+                catalog.publish(connection, [file.path for file in new])
+                catalog.retire(connection, [file.path for file in old])
+        except Exception:
+            give_up(shard, lake)
+            raise
+    recover(shard, lake)
+
+
+def _true_entries(duck: duckdb.DuckDBPyConnection, old: Sequence[LakeFile]) -> Iterator[LakeFile]:
+    """Describe the files, one for each date, that the view `old` becomes."""
+    any_ = _successor(old, 0)
+    for date, *facts in duck.execute(_FACTS_OF_DATES).fetchall():
+        path = catalog.new_path(date, any_.log, any_.shard, any_.first_offset, any_.last_offset)
+        yield LakeFile(path, date, any_.log, any_.shard, any_.first_offset, any_.last_offset, *facts)
 
 
 def _refuse_if(stop: threading.Event) -> None:
@@ -208,17 +256,20 @@ def _write_from(
     duck: duckdb.DuckDBPyConnection,
     lake: Lake,
     file: LakeFile,
-    sources: Sequence[LakeFile],
+    source: str,
     condition: str = "",
     stop: threading.Event = _NEVER,
 ) -> None:
-    """Write those rows of other files that meet the condition. Raises `StorageError` when they are not as many."""
+    """Write those rows of a table expression that meet the condition. Raises `StorageError` for another number."""
     columns, order = ", ".join(LAKE_SCHEMA.names), ", ".join(SORTED_BY)
-    source = parquet_source([lake.absolute(path.path) for path in sources])
     rows = duck.sql(f"SELECT {columns} FROM {source} {condition} ORDER BY {order}")
     written = lake.write(file.path, _as_lake_batches(rows.to_arrow_reader(ROW_GROUP_ROWS), stop))
     if written != file.rows:
         raise StorageError(f"{written} rows were written where lake_files says {file.rows}: the old files stay.")
+
+
+def _source(lake: Lake, files: Sequence[LakeFile]) -> str:
+    return parquet_source([lake.absolute(file.path) for file in files])
 
 
 def _as_lake_batches(reader: pa.RecordBatchReader, stop: threading.Event) -> Iterator[pa.RecordBatch]:

@@ -1,18 +1,18 @@
 """Stats computed again from lake and tail, by DuckDB: for `rebuild`, a change of zone, `verify` and the audit.
 
-Shares no code with the live path (`aggregator.counter`): each checks the other. Days are measured with window
-functions over the heartbeats; months and lifetimes are merges of UTC days.
+Shares no code with the live path (`aggregator.counter`): each checks the other. Days and lifetimes are measured
+with window functions over the heartbeats; months are merges of UTC days.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.calendars import DAY_US, LIFETIME, UTC_DAYS, UTC_MONTHS, Period, day_period, local_calendar
+from schemas.calendars import DAY_US, LIFETIME, UTC_DAYS, UTC_MONTHS, Period, day_period, local_calendar, month_of
 from schemas.dimensions import Dimension
 from schemas.placeholders import LastValues
 from schemas.segment import CAP_US
@@ -33,10 +33,13 @@ from storage.stats import Database
 from storage.stats.segments import save_groups, save_last_values
 from storage.stats.shard import Shard
 
-_CHUNK_ROWS: Final = 250_000
-"""Heartbeats computed, and their rows replaced, in one go: a transaction of well below a second."""
+_CHUNK_ROWS: Final = 100_000
+"""Heartbeats computed, and their rows replaced, in one go: some 1 s in which nothing is counted."""
 
 _ROWS_AT_ONCE: Final = 10_000
+
+_ZONES_REACH_US: Final = 2 * DAY_US
+"""A local day lies within this much of the UTC day of the same date, in every zone there has been."""
 
 _VALUES: Final[dict[Dimension, str]] = {
     Dimension.TOTAL: "''",
@@ -71,7 +74,9 @@ SELECT user_id, epoch_us(time) AS time_us, (epoch_us(time) // {DAY_US})::INTEGER
 FROM heartbeats
 WHERE user_id BETWEEN $first_user AND $last_user
     AND time >= make_timestamptz($from_us) AND time < make_timestamptz($to_us)
+QUALIFY row_number() OVER (PARTITION BY user_id, time, id ORDER BY created_at) = 1
 """
+# What lies in the lake twice, by damage, still counts once.
 
 _CREATE_PLACED: Final = f"""
 CREATE OR REPLACE TEMP VIEW placed AS
@@ -94,23 +99,33 @@ SELECT user_id, calendar, day, {{dimension}}, value,
 FROM gaps GROUP BY user_id, calendar, day, value
 """
 
-_MERGE: Final = f"""
-INSERT INTO computed
-WITH days AS (
-    SELECT *, {{period}} AS period FROM computed WHERE calendar = '{UTC_DAYS}' AND {{condition}}
-),
-gaps AS (
-    SELECT *, first_us - lag(last_us) OVER (PARTITION BY user_id, period, dimension, value ORDER BY day) AS gap_us
-    FROM days
-)
-SELECT user_id, {{calendar}}, period, dimension, value,
-    min(first_us), max(last_us), sum(duration_us) + {_CAPPED_GAPS}, sum(count)
-FROM gaps GROUP BY user_id, period, dimension, value
-"""
-
 _FIRST_OF_MONTH: Final = (
     "date_diff('day', DATE '1970-01-01', date_trunc('month', DATE '1970-01-01' + day)::DATE)::INTEGER"
 )
+
+_MERGE_MONTHS: Final = f"""
+INSERT INTO computed
+WITH days AS (SELECT *, {_FIRST_OF_MONTH} AS month FROM computed WHERE calendar = '{UTC_DAYS}'),
+gaps AS (
+    SELECT *, first_us - lag(last_us) OVER (PARTITION BY user_id, month, dimension, value ORDER BY day) AS gap_us
+    FROM days
+)
+SELECT user_id, '{UTC_MONTHS}', month, dimension, value,
+    min(first_us), max(last_us), sum(duration_us) + {_CAPPED_GAPS}, sum(count)
+FROM gaps GROUP BY user_id, month, dimension, value
+"""
+
+# From the heartbeats themselves: a scope may be a few days, a lifetime never is.
+_MEASURE_LIFETIMES: Final = f"""
+INSERT INTO computed
+WITH instants AS (
+    SELECT DISTINCT user_id, id, epoch_us(time) AS time_us FROM heartbeats
+    WHERE user_id BETWEEN $first_user AND $last_user
+),
+gaps AS (SELECT *, time_us - lag(time_us) OVER (PARTITION BY user_id ORDER BY time_us) AS gap_us FROM instants)
+SELECT user_id, '{LIFETIME}', 0, {int(Dimension.TOTAL)}, '', min(time_us), max(time_us), {_CAPPED_GAPS}, count(*)
+FROM gaps GROUP BY user_id
+"""
 
 # At one instant the greater text counts, so that the order of arrival does not.
 _CREATE_COMPUTED_VALUES: Final = """
@@ -125,6 +140,13 @@ SELECT user_id, project, language.text AS language, language.at_us AS language_a
     branch.text AS branch, branch.at_us AS branch_at_us
 FROM newest WHERE language IS NOT NULL OR branch IS NOT NULL
 """
+
+
+class Days(NamedTuple):
+    """The days `first` to `last`, both included, of any calendar: days since 1970-01-01."""
+
+    first: int
+    last: int
 
 
 class Inputs(NamedTuple):
@@ -149,7 +171,8 @@ def take_inputs(connection: sa.Connection, scope: Scope = EVERYTHING) -> Inputs:
 def compute(duck: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, scope: Scope = EVERYTHING) -> None:
     """Compute a scope's rows of `segments` and `last_values`, as the temporary tables `computed`, `computed_values`.
 
-    Where the scope is a stretch of time, only its whole days are what they are in the tables.
+    Where the scope is a stretch of time, only its whole days and months are what they are in the tables, and the
+    lifetimes as far as the inputs reach.
     """
     duck.execute(_MACROS)
     show_heartbeats(duck, lake, inputs.snapshot)
@@ -159,21 +182,20 @@ def compute(duck: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, scope: 
     for dimension, value in _VALUES.items():
         condition = _IS_ACTIVE if dimension is Dimension.ACTIVE else "true"
         duck.execute(_MEASURE.format(value=value, dimension=int(dimension), condition=condition))
-    duck.execute(_MERGE.format(period=_FIRST_OF_MONTH, calendar=f"'{UTC_MONTHS}'", condition="true"))
-    is_total = f"dimension = {int(Dimension.TOTAL)}"
-    duck.execute(_MERGE.format(period="0", calendar=f"'{LIFETIME}'", condition=is_total))
+    duck.execute(_MERGE_MONTHS)
+    duck.execute(_MEASURE_LIFETIMES, {"first_user": scope.first_user, "last_user": scope.last_user})
     duck.execute(_CREATE_COMPUTED_VALUES)
 
 
-def rebuild(shard: Shard, lake: Lake, user_id: int | None = None) -> int:
+def rebuild(shard: Shard, lake: Lake, user_id: int | None = None, days: Days | None = None) -> int:
     """Replace the stats of a user, or of everyone, by what lake and tail say; return how many users have heartbeats.
 
-    Runs where the shard is owned, with nothing being counted meanwhile; caches of stats are wrong afterwards.
+    With `days`, those of every calendar, and the months and lifetimes that contain them; last values have no day and
+    stay. Runs where the shard is owned, with nothing being counted meanwhile; caches of stats are wrong afterwards.
     Raises `FencedError`; `StorageError` or `UnavailableError`, with nothing changed for those not yet done.
     """
-    if user_id is not None:
-        return _rebuild_scope(shard, lake, Scope(user_id, user_id))
-    return sum(_rebuild_scope(shard, lake, scope) for scope in scopes(shard.database, lake))
+    wanted = scopes(shard.database, lake) if user_id is None else [Scope(user_id, user_id)]
+    return sum(rebuild_scope(shard, lake, scope, days) for scope in wanted)
 
 
 def local_segments(database: Database, lake: Lake, user_id: int, calendar: str) -> list[tuple[Any, ...]]:
@@ -190,9 +212,12 @@ def local_segments(database: Database, lake: Lake, user_id: int, calendar: str) 
     return while_files_vanish(attempt)
 
 
-def scopes(database: Database, lake: Lake) -> list[Scope]:
-    """Divide all users, those without heartbeats included, into ranges of ids with about 250,000 heartbeats each."""
-    rows_of = while_files_vanish(lambda: _rows_of_users(database, lake))
+def scopes(database: Database, lake: Lake, without: Container[str] = ()) -> list[Scope]:
+    """Divide all users, those without heartbeats included, into ranges of ids with about 100,000 heartbeats each.
+
+    `without`: paths of lake files that cannot be read.
+    """
+    rows_of = while_files_vanish(lambda: rows_of_users(database, lake, without))
     ends: list[int] = []
     rows = 0
     for user_id in sorted(rows_of):
@@ -204,11 +229,12 @@ def scopes(database: Database, lake: Lake) -> list[Scope]:
     return [Scope(first, last) for first, last in zip(starts, [*ends, EVERYTHING.last_user], strict=True)]
 
 
-def _rows_of_users(database: Database, lake: Lake) -> dict[int, int]:
+def rows_of_users(database: Database, lake: Lake, without: Container[str] = ()) -> dict[int, int]:
+    """Count the heartbeats of each user in tail and lake. Raises what DuckDB does when a file is gone."""
     with database.reading() as connection:
         in_tail = sa.select(tail.c.user_id, sa.func.sum(tail.c.count)).group_by(tail.c.user_id)
         rows_of = {user_id: int(rows) for user_id, rows in connection.execute(in_tail)}
-        paths = [lake.absolute(file.path) for file in catalog.live_files(connection)]
+        paths = [lake.absolute(file.path) for file in catalog.live_files(connection) if file.path not in without]
     if paths:
         with open_duckdb() as duck:
             found = duck.execute(f"SELECT user_id, count(*) FROM {parquet_source(paths)} GROUP BY user_id")
@@ -217,17 +243,21 @@ def _rows_of_users(database: Database, lake: Lake) -> dict[int, int]:
     return rows_of
 
 
-def _rebuild_scope(shard: Shard, lake: Lake, scope: Scope) -> int:
+def rebuild_scope(shard: Shard, lake: Lake, users_of: Scope, days: Days | None = None) -> int:
+    """Do what `rebuild` does for a range of users (a scope of all times), all of it in one transaction."""
+
     def attempt() -> int:
         with shard.database.reading() as connection:
-            inputs = take_inputs(connection, scope)
+            inputs = take_inputs(connection, users_of)
             offset = _watermark(connection, shard)
         with open_duckdb() as duck:
-            compute(duck, lake, inputs, scope)
+            compute(duck, lake, inputs, users_of if days is None else _around(users_of, days))
             with shard.writing() as connection:
                 if offset != shard.offset:
                     raise StorageError("Heartbeats were counted while stats were being rebuilt: nothing was replaced.")
-                _replace(connection, duck, scope)
+                _replace_segments(connection, duck, users_of, days)
+                if days is None:
+                    _replace_last_values(connection, duck, users_of)
             (found,) = duck.execute("SELECT count(DISTINCT user_id) FROM beats").fetchall()
             return int(found[0])
 
@@ -240,13 +270,45 @@ def _watermark(connection: sa.Connection, shard: Shard) -> int | None:
     )
 
 
-def _replace(connection: sa.Connection, duck: duckdb.DuckDBPyConnection, scope: Scope) -> None:
-    for table in (segments, last_values):
-        connection.execute(sa.delete(table).where(table.c.user_id.between(scope.first_user, scope.last_user)))
-    for rows in _in_parts(duck.execute("SELECT * FROM computed ORDER BY user_id, calendar, day, dimension, value")):
+def _around(users_of: Scope, days: Days) -> Scope:
+    """Give the stretch of time that decides `days` in every zone, and the months that contain them."""
+    first, last = month_of(days.first), month_of(days.last)
+    return users_of._replace(from_us=first.start_us - _ZONES_REACH_US, to_us=last.end_us + _ZONES_REACH_US)
+
+
+def _within(days: Days | None) -> sa.ColumnElement[bool]:
+    """Tell which rows of `segments` a rebuild of `days` replaces."""
+    if days is None:
+        return sa.true()
+    c = segments.c
+    return sa.or_(
+        c.calendar == LIFETIME,
+        sa.and_(c.calendar == UTC_MONTHS, c.day.between(month_of(days.first).day, month_of(days.last).day)),
+        sa.and_(c.calendar.not_in([LIFETIME, UTC_MONTHS]), c.day.between(days.first, days.last)),
+    )
+
+
+def _replace_segments(
+    connection: sa.Connection, duck: duckdb.DuckDBPyConnection, users_of: Scope, days: Days | None
+) -> None:
+    within = _within(days)
+    connection.execute(sa.delete(segments).where(_of_users(segments, users_of), within))
+    condition = within.compile(compile_kwargs={"literal_binds": True})  # numbers and names of ours
+    found = duck.execute(
+        f"SELECT * FROM computed AS segments WHERE {condition} ORDER BY user_id, calendar, day, dimension, value"
+    )
+    for rows in _in_parts(found):
         save_groups(connection, rows)
+
+
+def _replace_last_values(connection: sa.Connection, duck: duckdb.DuckDBPyConnection, users_of: Scope) -> None:
+    connection.execute(sa.delete(last_values).where(_of_users(last_values, users_of)))
     for rows in _in_parts(duck.execute("SELECT * FROM computed_values")):
         save_last_values(connection, [(user_id, project, LastValues(*rest)) for user_id, project, *rest in rows])
+
+
+def _of_users(table: sa.Table, users_of: Scope) -> sa.ColumnElement[bool]:
+    return table.c.user_id.between(users_of.first_user, users_of.last_user)
 
 
 def _in_parts(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:

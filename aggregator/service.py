@@ -121,11 +121,11 @@ class Aggregator:
 
     def run_until(self, offset: int) -> None:
         """Count up to and including `offset`. Raises whatever stands in the way."""
-        while self._shard.offset < offset and self.step():
+        while (self._shard.offset < offset or self._commands.rebuilder.is_busy) and self.step():
             pass
 
     def step(self) -> bool:
-        """Process one micro-batch, or one command; False where the log has nothing new.
+        """Process one micro-batch, or one command, and a part of a rebuild; False where there is nothing to do.
 
         Raises `StandstillError`, with the alarm raised, where trying again would mend nothing.
         """
@@ -160,9 +160,10 @@ class Aggregator:
         self._reading.close()
 
     def _process_next(self) -> bool:
+        went_on = self._commands.rebuilder.go_on()
         records = self._log.read(self._shard.offset, self._config.batch_bytes)
         if not records:
-            return False
+            return went_on
         _refuse_newer_format(records[0])
         batch = list(takewhile(_is_countable, records[:_BATCH_RECORDS]))
         if batch:

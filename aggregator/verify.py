@@ -1,19 +1,25 @@
-"""Verify: the stats as stored against the stats as lake and tail give them (design.md, rule 2)."""
+"""Verify: everything that is stored against what it derives from (design.md, rule 2)."""
 
+import datetime as dt
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import duckdb
 import msgspec
 import pyarrow as pa
 import sqlalchemy as sa
 
-from aggregator.recompute import compute, scopes, take_inputs
+from aggregator.checks.finding import REBUILD, Finding
+from aggregator.checks.lake import Double, check_files, check_states, double_findings, doubles
+from aggregator.checks.tables import check_owners, check_tables
+from aggregator.checks.tail import check_tail
+from aggregator.recompute import Inputs, compute, rows_of_users, scopes, take_inputs
 from schemas.calendars import DAY_US, UTC_DAYS, date_of
 from schemas.dimensions import Dimension
-from schemas.tables import last_values, segments
+from schemas.tables import lake_files, last_values, segments, tail
 from storage.lake import Lake
-from storage.lake.jobs import Scope, open_duckdb, while_files_vanish
+from storage.lake.jobs import EVERYTHING, Scope, open_duckdb, while_files_vanish
 from storage.stats import Database
 
 _USERS_AT_ONCE: Final = 500  # databases bound the parameters of a statement
@@ -49,7 +55,66 @@ class Difference(msgspec.Struct, frozen=True):
         if self.table == last_values.name:
             return f"last values of project {self.key[1]!r}"
         _, calendar, day, dimension, value = self.key
-        return f"{calendar} {date_of(day)} {Dimension(dimension).name.lower()} {value!r}"
+        return f"{calendar} {date_of(day)} {_name(dimension)} {value!r}"
+
+    def finding(self) -> Finding:
+        """Say it to people."""
+        if self.table == last_values.name:
+            return Finding(self.table, f"project {self.key[1]!r}: {self._both()}", REBUILD, self.user_id)
+        _, calendar, day, dimension, value = self.key
+        what = f"{_name(dimension)} {value!r}: {self._both()}"
+        return Finding(self.table, what, REBUILD, self.user_id, *_when(calendar, day))
+
+    def _both(self) -> str:
+        stored = "not there" if self.stored is None else f"stored {self.stored}"
+        return f"{stored}, {'must not be there' if self.computed is None else f'computed {self.computed}'}"
+
+
+class Unreadable(NamedTuple):
+    """What cannot be read: paths of lake files, and the users, as ranges, whose stats nobody can compute therefore."""
+
+    paths: frozenset[str] = frozenset()
+    users: tuple[tuple[int, int], ...] = ()
+
+    def concerns(self, user_id: int) -> bool:
+        """Tell whether some of the user's heartbeats may be missing."""
+        return any(first <= user_id <= last for first, last in self.users)
+
+    def left_out_of(self, inputs: Inputs) -> Inputs:
+        """Give the inputs without it."""
+        records, paths = inputs.snapshot
+        readable = [record for record in records if not self.concerns(record.user_id)]
+        return inputs._replace(
+            snapshot=inputs.snapshot._replace(records=readable, paths=[p for p in paths if p not in self.paths])
+        )
+
+
+def findings(database: Database, lake: Lake, user_id: int | None = None) -> Iterator[Finding]:
+    """Check tail, lake, stats and the small tables, of a user or of everyone; give what is wrong.
+
+    It is right while services run. Raises `UnavailableError`, `StorageError`.
+    """
+    scope = EVERYTHING if user_id is None else Scope(user_id, user_id)
+    of_user = (lake_files.c.min_user <= scope.last_user, lake_files.c.max_user >= scope.first_user)
+    files = list(check_files(database, lake, *of_user))
+    records = list(check_tail(database, tail.c.user_id.between(scope.first_user, scope.last_user)))
+    unreadable = Unreadable(
+        frozenset(damage.file.path for damage in files if not damage.readable),
+        (
+            *((damage.file.min_user, damage.file.max_user) for damage in files if not damage.readable),
+            *((damage.user_id, damage.user_id) for damage in records),
+        ),
+    )
+    yield from (damage.finding() for damage in files)
+    yield from (damage.finding() for damage in records)
+    for first, last in unreadable.users:
+        yield Finding(segments.name, f"users {first} to {last} are not compared", "repair what cannot be read first")
+    if user_id is None:
+        yield from _check_small_tables(database, lake, unreadable)
+    for in_scope in _scopes(database, lake, user_id, unreadable):
+        doubled, differences = _check_scope(database, lake, in_scope, unreadable)
+        yield from double_findings(doubled)
+        yield from (difference.finding() for difference in differences)
 
 
 def verify(database: Database, lake: Lake, user_id: int | None = None) -> Iterator[Difference]:
@@ -57,9 +122,8 @@ def verify(database: Database, lake: Lake, user_id: int | None = None) -> Iterat
 
     It is right while services run. Raises `UnavailableError`, `StorageError`.
     """
-    wanted = scopes(database, lake) if user_id is None else [Scope(user_id, user_id)]
-    for scope in wanted:
-        yield from _verify_scope(database, lake, scope)
+    for scope in _scopes(database, lake, user_id, Unreadable()):
+        yield from _check_scope(database, lake, scope, Unreadable())[1]
 
 
 def audit(database: Database, lake: Lake, day: int, user_ids: Sequence[int]) -> list[Difference]:
@@ -84,17 +148,33 @@ def audit(database: Database, lake: Lake, day: int, user_ids: Sequence[int]) -> 
     return while_files_vanish(attempt)
 
 
-def _verify_scope(database: Database, lake: Lake, scope: Scope) -> list[Difference]:
-    def attempt() -> list[Difference]:
+def _check_small_tables(database: Database, lake: Lake, unreadable: Unreadable) -> Iterator[Finding]:
+    owners = while_files_vanish(lambda: rows_of_users(database, lake, unreadable.paths))
+    with database.reading() as connection:
+        found = [*check_tables(connection), *check_states(connection)]
+        found += check_owners(connection, owners, time.time_ns() // 1000)
+    yield from found
+
+
+def _scopes(database: Database, lake: Lake, user_id: int | None, unreadable: Unreadable) -> list[Scope]:
+    return scopes(database, lake, unreadable.paths) if user_id is None else [Scope(user_id, user_id)]
+
+
+def _check_scope(
+    database: Database, lake: Lake, scope: Scope, unreadable: Unreadable
+) -> tuple[list[Double], list[Difference]]:
+    def attempt() -> tuple[list[Double], list[Difference]]:
         with database.reading() as connection:
             inputs = take_inputs(connection, scope)
             stored = {table: _stored(connection, table, scope) for table in (segments, last_values)}
         with open_duckdb() as duck:
-            compute(duck, lake, inputs, scope)
-            return [
+            compute(duck, lake, unreadable.left_out_of(inputs), scope)
+            found = [
                 *_compare(duck, segments, stored[segments], "computed"),
                 *_compare(duck, last_values, stored[last_values], "computed_values"),
             ]
+            differences = [difference for difference in found if not unreadable.concerns(difference.user_id)]
+            return doubles(duck, scope.first_user, scope.last_user), differences
 
     return while_files_vanish(attempt)
 
@@ -114,6 +194,19 @@ def _stored_of_day(connection: sa.Connection, day: int, user_ids: Sequence[int])
         )
         rows += [tuple(row) for row in connection.execute(of_day)]
     return rows
+
+
+def _when(calendar: str, day: int) -> tuple[dt.date | None, str]:
+    """Give a row's date and calendar, also of a day that no date can be: what is damaged may be a key."""
+    try:
+        return date_of(day), calendar
+    except OverflowError:
+        return None, f"{calendar} day {day}"
+
+
+def _name(dimension: int) -> str:
+    """Name a dimension, also one that there is not."""
+    return Dimension(dimension).name.lower() if dimension in set(Dimension) else f"dimension {dimension}"
 
 
 def _compare(

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from heartline.places import prepare_folders
 from heartline.settings import Settings
 from schemas.record import Command, command_record
-from schemas.tables import alarms, command_results
+from schemas.tables import RUNNING, alarms, command_results
 from storage.errors import LockedError, StandstillError, StorageError
 from storage.log.sqlite import SqliteLogReader, append_now
 from storage.stats import Database
@@ -50,7 +50,7 @@ def _answer(database: Database, offset: int) -> dict[str, Any] | None:
     # The embedded database knows one log with one shard: the offset names the command.
     with database.reading() as connection:
         found = connection.execute(_ANSWER.where(command_results.c.offset == offset)).one_or_none()
-    if found is None:
+    if found is None or (found.answer == RUNNING and found.error is None):
         return None
     if found.error is not None:
         raise RefusedError(found.error)

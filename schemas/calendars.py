@@ -37,8 +37,11 @@ def is_zone(name: str) -> bool:
 
 
 def local_calendar(zone: str) -> str:
-    """Name the calendar of a zone's days: where they are UTC's, there is one set of rows."""
-    return UTC_DAYS if zone in _UTC_NAMES else zone
+    """Name the calendar of a zone's days: where they are UTC's, there is one set of rows.
+
+    A zone that tzdata does not have, or has no longer, has UTC's days.
+    """
+    return UTC_DAYS if zone in _UTC_NAMES or not is_zone(zone) else zone
 
 
 def day_number(date: dt.date) -> int:

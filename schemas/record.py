@@ -57,9 +57,16 @@ class RemoveUser(msgspec.Struct, frozen=True, tag="remove_user"):
 
 
 class Rebuild(msgspec.Struct, frozen=True, tag="rebuild"):
-    """Compute stats again from lake and tail: of one user or of all (None)."""
+    """Repair tail and lake, then compute stats again: of one user or of all (None), of some days or of all (None).
+
+    Days are numbers since 1970-01-01, both included, of every calendar. `accept_loss`: lake files that are gone or
+    damaged no longer count.
+    """
 
     user_id: int | None = None
+    first_day: int | None = None
+    last_day: int | None = None
+    accept_loss: bool = False
 
 
 class Flush(msgspec.Struct, frozen=True, tag="flush"):

@@ -171,3 +171,6 @@ command_results = sa.Table(
     sa.Column("answer", sa.Text, nullable=False),  # JSON
 )
 """What became of each command, in the transaction that moved the watermark over it."""
+
+RUNNING: Final = '{"running": true}'
+"""The answer, until there is one, to a command that takes its time beside the counting."""

@@ -1,49 +1,66 @@
 """The commands that look after stats, tail and lake."""
 
+import datetime as dt
 from contextlib import closing
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from heartline.options import with_settings
 from heartline.output import print_json, waiting
 from heartline.places import prepare_folders
-from heartline.settings import Settings
+from heartline.settings import Settings, SettingsError
+from schemas.calendars import DAY_US, date_of, day_number
+from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.record import Command, Compact, Flush, Rebuild
 from storage.directory import Directory, DirectoryError
 from storage.stats import Database
 
 Username = Annotated[str | None, typer.Argument(help="One user; without it, all.")]
+_FIRST_DAY: Final = MIN_TIME_US // DAY_US - 1  # of local days too
+_LAST_DAY: Final = MAX_TIME_US // DAY_US + 1
+
+FromDate = Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day; without it, the first.")]
+AcceptLoss = Annotated[
+    bool, typer.Option("--accept-loss", help="Let Parquet files that are gone or damaged no longer count.")
+]
+ToDate = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day; without it, the last.")]
 
 
 @with_settings()
 def verify(settings: Settings, username: Username = None) -> None:
-    """Compare the stats with a recompute from lake and tail; list the differences, and exit with 1 if there are any."""
-    from aggregator.verify import verify as compare
+    """Check every table against lake and tail, and these too; say what is wrong, and exit with 1 if anything is."""
+    from aggregator.verify import findings
     from storage.lake.folder import FolderLake
 
     prepare_folders(settings)
-    differences = 0
+    found = 0
     with closing(Database(settings.stats_url)) as database:
         user_id = None if username is None else _user_id(database, username)
-        with waiting("Recomputing"):
-            for difference in compare(database, FolderLake(settings.lake_path), user_id):
-                differences += 1
-                print_json(msgspec.to_builtins(difference))
-    if differences:
-        typer.echo(f"heartline: {differences} differences: `heartline rebuild` repairs them.", err=True)
+        with waiting("Checking"):
+            for finding in findings(database, FolderLake(settings.lake_path), user_id):
+                found += 1
+                typer.echo(str(finding))
+    if found:
+        typer.echo(f"heartline: {found} findings; each says what helps.", err=True)
         raise typer.Exit(1)
-    typer.echo("Stats agree with a recompute from lake and tail.")
+    typer.echo("Every table agrees with lake and tail, and these with themselves.")
 
 
 @with_settings()
-def rebuild(settings: Settings, username: Username = None) -> None:
-    """Compute stats again from lake and tail."""
+def rebuild(
+    settings: Settings,
+    username: Username = None,
+    from_date: FromDate = None,
+    to_date: ToDate = None,
+    accept_loss: AcceptLoss = False,
+) -> None:
+    """Repair tail and lake, and compute stats again from them; services go on meanwhile."""
+    first_day, last_day = _days(from_date, to_date)
     prepare_folders(settings)
     with closing(Database(settings.stats_url)) as database:
         user_id = None if username is None else _user_id(database, username)
-    _ask(settings, Rebuild(user_id), "Recomputing", user_id or 0)
+    _ask(settings, Rebuild(user_id, first_day, last_day, accept_loss), "Recomputing", user_id or 0)
 
 
 @with_settings()
@@ -76,6 +93,28 @@ def _ask(settings: Settings, command: Command, what: str, user_id: int = 0) -> N
     with waiting(what):
         answer = ask(settings, command, user_id)
     print_json(answer)
+
+
+def _days(from_date: str | None, to_date: str | None) -> tuple[int | None, int | None]:
+    """Read a range of dates as day numbers; None and None for all days. Raises `SettingsError`."""
+    if from_date is None and to_date is None:
+        return None, None
+    first = _FIRST_DAY if from_date is None else _day("--from", from_date)
+    last = _LAST_DAY if to_date is None else _day("--to", to_date)
+    if first > last:
+        raise SettingsError(f"There is no day from {date_of(first)} to {date_of(last)}.")
+    return _possible(first), _possible(last)
+
+
+def _possible(day: int) -> int:
+    return min(max(day, _FIRST_DAY), _LAST_DAY)
+
+
+def _day(option: str, text: str) -> int:
+    try:
+        return day_number(dt.date.fromisoformat(text))
+    except ValueError as error:
+        raise SettingsError(f"{option} {text!r} is no date: write it as 2024-03-31.") from error
 
 
 def _user_id(database: Database, username: str) -> int:

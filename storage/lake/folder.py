@@ -67,6 +67,7 @@ def _write_synced(file: Path, batches: Iterable[pa.RecordBatch]) -> int:
             sink,
             LAKE_SCHEMA,
             compression="zstd",
+            write_page_checksum=True,  # `heartline verify` finds the bits that a disk has lost
             sorting_columns=pq.SortingColumn.from_ordering(LAKE_SCHEMA, [(name, "ascending") for name in SORTED_BY]),
         ) as writer:
             for batch in batches:

@@ -84,7 +84,8 @@ def show_heartbeats(duck: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snaps
     duck.register("tail_heartbeats", pa.Table.from_batches(batches, schema=LAKE_SCHEMA))
     parts = ["SELECT * FROM tail_heartbeats"]
     if snapshot.paths:
-        parts.append(f"SELECT * FROM {parquet_source([lake.absolute(path) for path in snapshot.paths])}")
+        columns = ", ".join(LAKE_SCHEMA.names)  # whatever else a file that is not ours may have
+        parts.append(f"SELECT {columns} FROM {parquet_source([lake.absolute(path) for path in snapshot.paths])}")
     duck.execute(f"CREATE OR REPLACE TEMP VIEW heartbeats AS {' UNION ALL '.join(parts)}")
 
 

@@ -235,7 +235,7 @@ def test_a_removed_users_id_is_not_given_again(run, ask):
 
 def test_upkeep_on_nothing_does_nothing_and_says_so(run, ask):
     assert ask("flush") == [{"heartbeats": 0}]
-    assert ask("rebuild") == [{"users": 0}]
+    assert ask("rebuild") == [{"repaired": 0, "users": 0}]
     assert ask("compact") == [{"days": 0}]
     assert run("verify")[0] == 0
     code, out, _ = run("status")
@@ -244,6 +244,25 @@ def test_upkeep_on_nothing_does_nothing_and_says_so(run, ask):
     assert (status["users"], status["heartbeats"], status["log"]["lag_records"]) == (0, 0, 0)
     assert status["log"]["counted_offset"] == 3  # the three commands
     assert run("verify", "nobody")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--from", "yesterday"], "--from 'yesterday' is no date: write it as 2024-03-31."),
+        (["--to", "2023-02-30"], "--to '2023-02-30' is no date: write it as 2024-03-31."),
+        (["--from", "2023-11-16", "--to", "2023-11-15"], "There is no day from 2023-11-16 to 2023-11-15."),
+        (["--from", "2040-01-01"], "There is no day from 2040-01-01 to 2033-05-19."),
+        (["no-such-user"], "There is no user 'no-such-user'."),
+    ],
+)
+def test_a_rebuild_of_what_there_is_not_is_refused_in_one_line(run, arguments, reason):
+    assert run("rebuild", *arguments) == (2, [], [f"heartline: {reason}"])
+
+
+def test_a_rebuild_of_days_before_or_after_all_heartbeats_is_no_error(ask):
+    ask("rebuild", "--from", "0001-01-01", "--to", "1969-12-31")
+    ask("rebuild", "--from", "9999-12-31", "--to", "9999-12-31")
 
 
 def test_a_command_waits_for_the_aggregator_that_has_the_log(tmp_path, ask):
