@@ -19,6 +19,7 @@ from aggregator.counter import Counter
 from aggregator.duty import FAILURES_OF_A_PLACE, Duty
 from aggregator.flush import begin_flush, finish_flush, write_files
 from aggregator.recover import recover
+from aggregator.tzdata import apply_new_tzdata
 from aggregator.upkeep import Upkeep
 from schemas.record import FORMAT_VERSION, Kind, StoredRecord
 from schemas.tables import tail
@@ -75,6 +76,7 @@ class Aggregator:
                 "the stats database. Put the newer log back, or the stats and the lake that belong to this one."
             )
         recover(self._shard, lake)
+        self._new_tzdata = apply_new_tzdata(self._shard, lake)
         self._reading = database.statements()
         self._counter = Counter(self._reading, History(database, lake), config.cache_rows)
         self._batches = BatchCounter(self._shard, self._counter)
@@ -160,6 +162,8 @@ class Aggregator:
         self._reading.close()
 
     def _process_next(self) -> bool:
+        if next(self._new_tzdata, None) is not None:
+            return True
         went_on = self._commands.rebuilder.go_on()
         records = self._log.read(self._shard.offset, self._config.batch_bytes)
         if not records:
