@@ -16,6 +16,7 @@ from aggregator.recompute import Days, local_segments
 from aggregator.repair import Job
 from aggregator.results import Answer, store_result
 from schemas.calendars import UTC_DAYS, is_zone, local_calendar
+from schemas.dimensions import Dimension
 from schemas.record import Command, Compact, Flush, Rebuild, RemoveUser, SetZone, StoredRecord, unpack_command
 from schemas.tables import last_values, segments, users
 from storage.directory import remove_user, set_zone
@@ -114,17 +115,22 @@ class CommandRunner:
             raise RefusedError(str(error)) from error  # a file that is lost now is lost at the next attempt too
 
     def _set_zone(self, user_id: int, zone: str, offset: int) -> None:
-        """Compute the new local days beside the old ones, then switch at once: readers never see a mixture."""
+        """Compute the new local days beside the old ones, then switch at once: readers never see a mixture.
+
+        UTC's days stay, whosever they are, but for the rows that one's own days alone have.
+        """
         if not is_zone(zone):
             raise RefusedError(f"{zone!r} is no time zone of the IANA database.")
         calendar = local_calendar(zone)
-        rows = [] if calendar == UTC_DAYS else local_segments(self._shard.database, self._lake, user_id, calendar)
+        rows = local_segments(self._shard.database, self._lake, user_id, calendar)
         with self._shard.writing(offset) as connection:
             old = connection.scalar(sa.select(users.c.timezone).where(users.c.user_id == user_id))
             if old is None:
                 raise RefusedError(f"There is no user {user_id}.")
+            c = segments.c
             for replaced in {local_calendar(old), calendar} - {UTC_DAYS}:
-                _delete_rows(connection, user_id, replaced)
+                _delete_rows(connection, user_id, c.calendar == replaced)
+            _delete_rows(connection, user_id, c.calendar == UTC_DAYS, c.dimension == Dimension.FOLLOWED)
             save_groups(connection, rows)
             set_zone(connection, user_id, zone, _now_us())
             store_result(connection, self._shard, offset, {"days": len({row[2] for row in rows})})
@@ -146,9 +152,8 @@ class CommandRunner:
         return {"heartbeats": erase_user(self._shard, self._lake, user_id)}
 
 
-def _delete_rows(connection: sa.Connection, user_id: int, calendar: str | None = None) -> None:
-    rows = sa.delete(segments).where(segments.c.user_id == user_id)
-    connection.execute(rows if calendar is None else rows.where(segments.c.calendar == calendar))
+def _delete_rows(connection: sa.Connection, user_id: int, *which: sa.ColumnElement[bool]) -> None:
+    connection.execute(sa.delete(segments).where(segments.c.user_id == user_id, *which))
 
 
 def _now_us() -> int:

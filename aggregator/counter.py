@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from aggregator.window import Entry, Window, is_known, neighbours
+from aggregator.followed import add_gaps, gaps_of_late, gaps_of_run
+from aggregator.window import Entry, Window, find, neighbours
 from schemas.calendars import LIFETIME, UTC_DAYS, UTC_MONTHS, Period, local_calendar, period_at
 from schemas.dimensions import Dimension, GroupKey, group_keys
 from schemas.heartbeat import Heartbeat
@@ -43,7 +44,7 @@ class _User:
     __slots__ = ("calendars", "changed_values", "held", "lifetime", "newest", "spans", "values", "window")
 
     def __init__(self, calendars: tuple[str, ...], lifetime: _Span, window: Window) -> None:
-        self.calendars = calendars
+        self.calendars = calendars  # the first one has the user's own days
         self.lifetime = lifetime
         self.window = window
         self.spans: dict[tuple[str, int], _Span] = {}
@@ -167,7 +168,7 @@ class Counter:
 
     def _load(self, user_id: int) -> _User:
         zone = self._reading.scalar(sa.select(users.c.timezone).where(users.c.user_id == user_id)) or "UTC"
-        calendars = tuple(dict.fromkeys((UTC_DAYS, UTC_MONTHS, local_calendar(zone))))
+        calendars = tuple(dict.fromkeys((local_calendar(zone), UTC_DAYS, UTC_MONTHS)))
         stored = load_groups(self._reading, user_id, LIFETIME, 0, _ROWS_PER_USER)
         lifetime = _Span(period_at(LIFETIME, 0), stored, set())
         total = lifetime.groups.get(_TOTAL)
@@ -201,8 +202,11 @@ class Counter:
             end = bisect_left(run, min(span.period.end_us for span in spans), lo=start, key=_time)
             entries = [(h.time_us, h.id, _keys(h)) for h in run[start:end]]
             groups = _measure(entries)
+            own_day = spans[0]
+            gaps = gaps_of_run(own_day.groups, user.window, entries)
             for span in spans:
                 _merge(span, groups)
+            own_day.changed.update(add_gaps(own_day.groups, gaps))
             _merge(user.lifetime, {_TOTAL: groups[_TOTAL]})
             user.window.extend(entries)
             start = end
@@ -212,13 +216,18 @@ class Counter:
         """Put a heartbeat among earlier and later ones; False for a duplicate."""
         time_us, keys = h.time_us, _keys(h)
         entries = user.window.around(time_us)
-        if is_known(entries, time_us, h.id):
+        place, known = find(entries, time_us, h.id)
+        if known:
             return False
-        before, after = neighbours(entries, time_us, keys)
-        for calendar in user.calendars:
-            _insert(self._span(user, user_id, calendar, time_us), keys, time_us, before, after)
+        before, after = neighbours(entries, place, time_us, keys)
+        spans = [self._span(user, user_id, calendar, time_us) for calendar in user.calendars]
+        own_day, late = spans[0], (time_us, h.id, keys)
+        gaps = gaps_of_late(own_day.period, own_day.groups, user.window, entries, place, late)
+        for span in spans:
+            _insert(span, keys, time_us, before, after)
+        own_day.changed.update(add_gaps(own_day.groups, gaps))
         _insert(user.lifetime, (_TOTAL,), time_us, before, after)
-        user.window.insert((time_us, h.id, keys))
+        user.window.insert(late)
         return True
 
     def _remember_values(self, user: _User, user_id: int, project: str, h: Heartbeat) -> None:

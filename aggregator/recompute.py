@@ -57,7 +57,7 @@ _VALUES: Final[dict[Dimension, str]] = {
 # Eight bytes: other letters that lower() turns into ASCII do not count for Python's lower() either.
 _IS_ACTIVE: Final = "NOT (strlen(category) = 8 AND lower(category) = 'browsing')"
 
-# The first of a sequence has no gap; least() alone would give it the cap.
+# One end of a sequence has no gap; least() alone would give it the cap.
 _CAPPED_GAPS: Final = f"coalesce(sum(least(gap_us, {CAP_US})) FILTER (WHERE gap_us IS NOT NULL), 0)"
 
 _CREATE_COMPUTED: Final = """
@@ -69,7 +69,7 @@ CREATE OR REPLACE TEMP TABLE computed (
 
 _CREATE_BEATS: Final = f"""
 CREATE OR REPLACE TEMP TABLE beats AS
-SELECT user_id, epoch_us(time) AS time_us, (epoch_us(time) // {DAY_US})::INTEGER AS utc_day,
+SELECT user_id, epoch_us(time) AS time_us, (epoch_us(time) // {DAY_US})::INTEGER AS utc_day, id,
     project, language, branch, editor, operating_system, machine, category
 FROM heartbeats
 WHERE user_id BETWEEN $first_user AND $last_user
@@ -97,6 +97,18 @@ gaps AS (
 SELECT user_id, calendar, day, {{dimension}}, value,
     min(time_us), max(time_us), {_CAPPED_GAPS}, count(*)
 FROM gaps GROUP BY user_id, calendar, day, value
+"""
+
+# Each gap counts for the project of the heartbeat before it, in the days of the user's own zone.
+_MEASURE_FOLLOWED: Final = f"""
+INSERT INTO computed
+WITH gaps AS (
+    SELECT *, lead(time_us) OVER (PARTITION BY user_id, day ORDER BY time_us, id) - time_us AS gap_us
+    FROM placed WHERE calendar <> '{UTC_DAYS}' OR user_id NOT IN (SELECT user_id FROM zones)
+)
+SELECT user_id, calendar, day, {int(Dimension.FOLLOWED)}, text_of(project),
+    min(time_us), max(time_us), {_CAPPED_GAPS}, count(*)
+FROM gaps GROUP BY user_id, calendar, day, project
 """
 
 _FIRST_OF_MONTH: Final = (
@@ -184,6 +196,7 @@ def compute(duck: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, scope: 
         duck.execute(_MEASURE.format(value=value, dimension=int(dimension), condition=condition))
     duck.execute(_MERGE_MONTHS)
     duck.execute(_MEASURE_LIFETIMES, {"first_user": scope.first_user, "last_user": scope.last_user})
+    duck.execute(_MEASURE_FOLLOWED)  # last: months have none
     duck.execute(_CREATE_COMPUTED_VALUES)
 
 
@@ -199,14 +212,18 @@ def rebuild(shard: Shard, lake: Lake, user_id: int | None = None, days: Days | N
 
 
 def local_segments(database: Database, lake: Lake, user_id: int, calendar: str) -> list[tuple[Any, ...]]:
-    """Compute a user's rows of `segments` in the local days of any zone, columns in the order of the table."""
+    """Compute a user's rows of `segments` in days of `calendar`, as if they were the user's own.
+
+    Columns are in the order of the table.
+    """
     scope = Scope(user_id, user_id)
+    zones = {} if calendar == UTC_DAYS else {user_id: calendar}
 
     def attempt() -> list[tuple[Any, ...]]:
         with database.reading() as connection:
             snapshot = take_snapshot(connection, scope)
         with open_duckdb() as duck:
-            compute(duck, lake, Inputs(snapshot, {user_id: calendar}), scope)
+            compute(duck, lake, Inputs(snapshot, zones), scope)
             return duck.execute("SELECT * FROM computed WHERE calendar = ?", [calendar]).fetchall()
 
     return while_files_vanish(attempt)

@@ -44,6 +44,10 @@ class Window:
         if (day := self._days.get(entry[0] // DAY_US)) is not None:
             day.insert(bisect_left(day, entry[:2]), entry)
 
+    def newest(self) -> Entry | None:
+        """Give the user's last entry, if it is in memory."""
+        return self._recent[-1] if self._recent else None
+
     def around(self, time_us: int) -> list[Entry]:
         """Give entries in order, among them all within the cap of `time_us`."""
         if time_us - CAP_US >= self._complete_from_us:
@@ -88,17 +92,16 @@ def _days_around(time_us: int) -> range:
     return range((time_us - CAP_US) // DAY_US, (time_us + CAP_US) // DAY_US + 1)
 
 
-def is_known(entries: list[Entry], time_us: int, heartbeat_id: int) -> bool:
-    """Tell whether this very heartbeat is among `entries`."""
+def find(entries: list[Entry], time_us: int, heartbeat_id: int) -> tuple[int, bool]:
+    """Give a heartbeat's place in the order of `entries`, and whether this very one is there."""
     place = bisect_left(entries, (time_us, heartbeat_id))
-    return place < len(entries) and entries[place][:2] == (time_us, heartbeat_id)
+    return place, place < len(entries) and entries[place][:2] == (time_us, heartbeat_id)
 
 
 def neighbours(
-    entries: list[Entry], time_us: int, keys: tuple[GroupKey, ...]
+    entries: list[Entry], place: int, time_us: int, keys: tuple[GroupKey, ...]
 ) -> tuple[dict[GroupKey, int], dict[GroupKey, int]]:
-    """Find each group's nearest instants before (or at) and after `time_us`, within the cap."""
-    place = bisect_left(entries, (time_us,))
+    """Find each group's nearest instants before and after a heartbeat that belongs at `place`, within the cap."""
     before = _nearest(entries, range(place - 1, -1, -1), time_us, keys)
     after = _nearest(entries, range(place, len(entries)), time_us, keys)
     return before, after

@@ -18,7 +18,7 @@ class Dimension(enum.IntEnum):
     CATEGORY = 6
     PROJECT_LANGUAGE = 7  # for one-project filters; the value is a pair
     ACTIVE = 8  # all but browsing, for streaks
-    FOLLOWED = 9  # by project, the gaps to the next heartbeat of the same local day: measured, not stored yet
+    FOLLOWED = 9  # by project, the gaps from its heartbeats to the day's next ones: in the user's own days alone
 
 
 Value = str | tuple[str | None, str | None] | None

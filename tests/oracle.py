@@ -53,6 +53,15 @@ def group_seconds(heartbeats, field):
     return {value: total_seconds(group) for value, group in grouped(heartbeats, field).items()}
 
 
+def followed_us(heartbeats):
+    """Each gap between neighbours belongs to the project of the earlier one, in order of (time, id)."""
+    ordered = accepted(heartbeats)
+    gaps = {h.get("project"): 0 for h in ordered}
+    for earlier, later in itertools.pairwise(ordered):
+        gaps[earlier.get("project")] += min(later["time_us"] - earlier["time_us"], CAP_US)
+    return gaps
+
+
 def between(heartbeats, start_us, end_us):
     """Range [a, b): filters come before gaps are measured."""
     return [h for h in heartbeats if start_us <= h["time_us"] < end_us]

@@ -37,12 +37,9 @@ def spans(heartbeats, start_us, end_us, projects=None):
 
 def followed(heartbeats):
     """A day's seconds by project: each gap belongs to the earlier heartbeat's; no name is one entry, Other."""
-    ordered = oracle.accepted(heartbeats)
     sums = {}
-    for i in range(1, len(ordered)):
-        name = ordered[i - 1].get("project") or "Other"
-        gap = min(ordered[i]["time_us"] - ordered[i - 1]["time_us"], oracle.CAP_US)
-        sums[name] = sums.get(name, 0) + gap
+    for project, gaps_us in oracle.followed_us(heartbeats).items():
+        sums[project or "Other"] = sums.get(project or "Other", 0) + gaps_us
     rounded = [(name, oracle.seconds(us)) for name, us in sums.items()]
     return sorted([entry for entry in rounded if entry[1] > 0], key=lambda entry: (-entry[1], entry[0]))
 

@@ -127,6 +127,10 @@ def expected_segments(accepted, zone):
         for (dimension, value), group in groups.items():
             times = [h["time_us"] for h in group]
             rows[calendar, day, dimension, value] = (min(times), max(times), oracle.total_us(group), len(group))
+        if calendar == zone:
+            for project, gaps_us in oracle.followed_us(of_period).items():
+                first_us, last_us, _, count = rows[calendar, day, Dimension.PROJECT, project]
+                rows[calendar, day, Dimension.FOLLOWED, project] = (first_us, last_us, gaps_us, count)
     return rows
 
 

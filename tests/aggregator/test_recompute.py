@@ -66,7 +66,20 @@ def expected(heartbeats, zone="UTC"):
                 if calendar != "lifetime" or dimension == Dimension.TOTAL:
                     key = (calendar, (date - dt.date(1970, 1, 1)).days, dimension, encode_value(value))
                     times.setdefault(key, []).append(h.time_us)
-    return {key: (min(t), max(t), oracle.total_us([{"time_us": x} for x in t]), len(t)) for key, t in times.items()}
+    rows = {key: (min(t), max(t), oracle.total_us([{"time_us": x} for x in t]), len(t)) for key, t in times.items()}
+    return rows | expected_followed(heartbeats, zone, rows)
+
+
+def expected_followed(heartbeats, zone, rows):
+    """The gaps after each project's heartbeats: in the user's own days alone."""
+    seen = [{"id": h.id, "time_us": h.time_us, "project": h.project} for h in heartbeats]
+    made = {}
+    for date, of_day in oracle.days(seen, zone).items():
+        day = (date - dt.date(1970, 1, 1)).days
+        for project, gaps_us in oracle.followed_us(of_day).items():
+            first_us, last_us, _, count = rows[zone, day, Dimension.PROJECT, encode_value(project)]
+            made[zone, day, Dimension.FOLLOWED, encode_value(project)] = (first_us, last_us, gaps_us, count)
+    return made
 
 
 def put(store, user_id, heartbeats, seed=1):
@@ -113,12 +126,13 @@ def test_active_time_leaves_out_browsing_in_any_case_and_nothing_else(store, cat
         ("America/Havana", "2024-03-10T05:00"),  # clocks jump over midnight
         ("Pacific/Auckland", "2025-09-27T12:00"),  # 23 hours
         ("Asia/Kolkata", "2024-03-04T18:30"),
+        ("UTC", "2024-03-05T00:00"),
     ],
 )
 def test_local_days_are_cut_where_the_zone_cuts_them(store, zone, around):
     at = int(dt.datetime.fromisoformat(around + "+00:00").timestamp()) * S
     offsets = [-DAY, -5_400 * S, -3_600 * S, -60 * S, -1, 0, 1, 60 * S, 1_800 * S, 3_600 * S, DAY, DAY + 30 * S]
-    sent = [beat(at + offset) for offset in offsets]
+    sent = [beat(at + offset, project="ab"[i % 2]) for i, offset in enumerate(offsets)]
     put(store, 7, sent)
     rows = {tuple(row[1:5]): tuple(row[5:]) for row in local_segments(store.database, store.lake, 7, zone)}
     assert rows == {key: row for key, row in expected(sent, zone).items() if key[0] == zone}

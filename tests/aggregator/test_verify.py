@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from aggregator.flush import flush_tail
 from aggregator.recompute import rebuild
 from aggregator.verify import audit, verify
+from schemas.dimensions import Dimension
 from schemas.tables import last_values, segments
 from tests.stored import DAY, NOON, S, Store, beat
 
@@ -55,6 +56,20 @@ def test_a_missing_row_is_found_in_every_calendar(store, calendar):
     (difference,) = found(store)
     assert difference.stored is None
     assert difference.computed == (NOON, NOON + 60 * S, 60 * S, 3)
+
+
+def test_gaps_by_the_heartbeat_before_are_compared_in_the_users_own_days(store):
+    c = segments.c
+    followed = sa.and_(c.user_id == 7, c.dimension == Dimension.FOLLOWED, c.value == "=b")
+    change(store, sa.update(segments).where(followed).values(duration_us=31 * S))
+    (difference,) = found(store)
+    assert difference.key == (7, "Asia/Kolkata", DAY_NUMBER, Dimension.FOLLOWED, "=b")
+    assert (difference.stored[2], difference.computed[2]) == (31 * S, 30 * S)
+    change(store, sa.update(segments).where(followed).values(calendar="UTC", duration_us=30 * S))
+    assert {(d.key[1], d.stored is None, d.computed is None) for d in found(store)} == {
+        ("Asia/Kolkata", True, False),
+        ("UTC", False, True),
+    }
 
 
 def test_a_row_that_nothing_supports_is_found(store):
