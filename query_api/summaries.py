@@ -128,11 +128,11 @@ def _asked(
 
 
 def _read(services: Services, user: User, asked: _Asked, dimensions: tuple[Dimension, ...]) -> LocalDays:
-    """Read one project's days from the tables; who earns which gap is known to the heartbeats alone."""
+    """Read the user's own days from the tables; other zones' days and other filters need the heartbeats."""
     timezone = asked.timezone or user.timezone
-    in_tables = asked.project and not asked.branches and dimensions == _HACKATIME
+    in_tables = not asked.branches and (asked.project is None or dimensions == _HACKATIME)
     if in_tables and local_calendar(timezone) == local_calendar(user.timezone):
-        local = _from_tables(services, user, asked)
+        local = _from_tables(services, user, asked, dimensions)
         if asked.timezone is None:
             return local
         if local_calendar(local.timezone) == local_calendar(timezone):
@@ -140,8 +140,9 @@ def _read(services: Services, user: User, asked: _Asked, dimensions: tuple[Dimen
     return scan_days(services, user.user_id, timezone, asked.days(timezone), asked.wants)
 
 
-def _from_tables(services: Services, user: User, asked: _Asked) -> LocalDays:
-    local = services.reader.local_days(user.user_id, asked.days, (Dimension.PROJECT,))
+def _from_tables(services: Services, user: User, asked: _Asked, dimensions: tuple[Dimension, ...]) -> LocalDays:
+    wanted = dimensions if asked.project is None else (Dimension.PROJECT,)
+    local = services.reader.local_days(user.user_id, asked.days, wanted)
     if local is None:
         raise user_not_found()
-    return of_project(local, asked.project or "")
+    return local if asked.project is None else of_project(local, asked.project)

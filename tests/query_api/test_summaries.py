@@ -107,6 +107,21 @@ def test_any_past_gives_the_oracles_days_in_any_zone(world, zone, asked, project
     assert expected["cumulative_total"]["seconds"] > 0 or project == "gone"
 
 
+@pytest.mark.parametrize("path", [PATH, PATH.replace("hackatime", "compat/wakatime")])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
+def test_the_users_own_days_need_no_single_heartbeat(world, monkeypatch, path, zone):
+    def refuse(*_):
+        raise AssertionError("the tables answer this")
+
+    user, key = world.add_user("kim", timezone=zone)
+    world.send(user, beats(NOON, 0, 100, project="a"), beat(NOON + 50 * SECOND, project="b"))
+    monkeypatch.setattr(world.history, "stream", refuse)
+    for parameters in ({}, {"timezone": zone}):
+        answered = world.get(path, key, params={"start": "2025-06-15", "end": "2025-06-15"} | parameters)
+        (day,) = answered.json()["data"]
+        assert [(p["name"], p["total_seconds"]) for p in day["projects"]] == [("a", 50), ("b", 50)]
+
+
 def test_equal_instants_are_in_the_order_of_their_ids(world, ada):
     first, second = beat(NOON, project="a"), beat(NOON, project="b")
     world.send(ada[0], beat(NOON + 60 * SECOND, project="c"), second, first)
