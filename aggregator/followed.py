@@ -15,7 +15,7 @@ from aggregator.window import Entry, Window
 from schemas.calendars import Period
 from schemas.dimensions import Dimension, GroupKey
 from schemas.segment import CAP_US
-from storage.stats.segments import Groups
+from storage.stats.segments import Groups, is_whole
 
 Gaps = dict[GroupKey, int]
 
@@ -69,8 +69,10 @@ def add_gaps(groups: Groups, gaps: Gaps) -> list[GroupKey]:
     changed = []
     for project, gap_us in gaps.items():
         key = (_FOLLOWED, project[1])
-        first_us, last_us, _, count = groups[project]
-        known = groups.get(key)
+        measured, known = groups.get(project), groups.get(key)
+        if measured is None:
+            raise ValueError(f"A gap follows a heartbeat of {project}, which the day does not have.")
+        first_us, last_us, _, count = measured
         groups[key] = [first_us, last_us, known[2] + gap_us if known else gap_us, count]
         changed.append(key)
     return changed
@@ -93,9 +95,10 @@ def _gaps_inside(entries: Sequence[Entry]) -> Gaps:
 def _last_project(groups: Groups, window: Window) -> GroupKey:
     """Find the project of a day's last heartbeat; where several projects end at one instant, the ids tell."""
     last_us = groups[_TOTAL][1]
-    ending = [key for key, group in groups.items() if key[0] == _PROJECT and group[1] == last_us]
-    if len(ending) == 1:
-        return ending[0]
+    if is_whole(groups):
+        ending = [key for key, group in groups.items() if key[0] == _PROJECT and group[1] == last_us]
+        if len(ending) == 1:
+            return ending[0]
     entries = window.around(last_us)
     return _project(entries[bisect_right(entries, last_us, key=lambda entry: entry[0]) - 1])
 

@@ -74,6 +74,11 @@ class _LargePeriod(dict[GroupKey, list[int]]):
         return self[key]
 
 
+def is_whole(groups: Groups) -> bool:
+    """Tell whether all segments of the period are in memory."""
+    return not isinstance(groups, _LargePeriod)
+
+
 def load_groups(connection: sa.Connection, user_id: int, calendar: str, day: int, max_rows: int) -> Groups:
     """Give the segments of one period of a user; above `max_rows` they are read when `get` asks for them.
 

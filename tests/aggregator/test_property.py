@@ -9,11 +9,13 @@ import itertools
 import random
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from aggregator import counter
 from aggregator.verify import verify
 from schemas.dimensions import Dimension
 from schemas.record import Compact, Flush, Rebuild, SetZone
@@ -104,6 +106,7 @@ def stories(draw):
         list(itertools.zip_longest(batches, actions, fillvalue="nothing")),
         zones,
         draw(st.sampled_from([0, 50, 10**6])),
+        draw(st.sampled_from([4, 20, 5_000])),
     )
 
 
@@ -175,9 +178,9 @@ def act(world, action, zone):
 
 
 def live_through(story, data):
-    zone, batches, other_zone, cache_rows = story
+    zone, batches, other_zone, cache_rows, rows_per_user = story
     sent = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(counter, "_ROWS_PER_USER", rows_per_user):
         world = World(Path(folder), zone, cache_rows)
         try:
             for requests, action in batches:
