@@ -2,6 +2,33 @@
 
 It sorts, loops and sums, and shares no code with the packages. A heartbeat is a dict with `id`, `time_us` and the
 fields of the API; instants and durations are integers, microseconds.
+
+What answers each read route; {h}, {1}, {w} are /api/hackatime/v1, /api/v1 and /api/compat/wakatime/v1:
+
+| route | oracle |
+|---|---|
+| {h}/users/{id}/statusbar/today | today_seconds, oracle_answers.long_text |
+| {1}/users/{id}/statusbar/today, {w}/users/{id}/statusbar/today | oracle_wakatime.statusbar |
+| {1}/stats | oracle_answers.own_stats, operators_seconds |
+| {1}/users/{username}/stats | oracle_answers.stats, total_alone; streak, unique_seconds |
+| {h}/users/{id}/stats/last_7_days | oracle_ranges.last_7_days, week_bounds |
+| {h}/users/{id}/summaries | oracle_ranges.summaries |
+| {1}/users/{username}/summaries, {w}/users/{username}/summaries | oracle_wakatime.summaries |
+| {1}/users/{username}/stats/{range}, {w}/users/{username}/stats/{range} | oracle_wakatime.stats |
+| {w}/users/{username}/stats | oracle_wakatime.stats |
+| {1}/users/{username}/all_time_since_today, {w}/users/{username}/all_time_since_today | oracle_wakatime.all_time |
+| {1}/users/{id}/heartbeats, {w}/users/{id}/heartbeats | oracle_wakatime.heartbeats_of_day |
+| {w}/users/{username}/projects | oracle_wakatime.projects |
+| {1}/users/{username}/projects | grouped |
+| {1}/users/{username}/projects/details, {1}/users/{username}/project/{project} | oracle_ranges.project_details |
+| {1}/users/{username}/heartbeats/spans | oracle_ranges.spans |
+| {1}/badge/{username}/{project} | oracle_ranges.badge |
+| /api/summary | oracle_wakatime.summary, interval_dates |
+| {1}/my/heartbeats | oracle_ranges.my_heartbeats |
+| {1}/my/heartbeats/most_recent | oracle_ranges.most_recent, oracle_answers.time_ago |
+| {h}/users/{id}, {1}/users/{id}, {w}/users/{id} | who they are, as they were added |
+| {1}/users/{username}/trust_factor, {1}/users/lookup_email/{email}, {1}/users/lookup_slack_uid/{slack_uid} | the same |
+| /up | no figures |
 """
 
 import datetime as dt
@@ -71,8 +98,12 @@ def utc_day(time_us):
     return (EPOCH + dt.timedelta(microseconds=time_us)).date()
 
 
+def local_time(zone, time_us):
+    return (EPOCH + dt.timedelta(microseconds=time_us)).astimezone(_zone(zone))
+
+
 def local_date(zone, time_us):
-    return (EPOCH + dt.timedelta(microseconds=time_us)).astimezone(_zone(zone)).date()
+    return local_time(zone, time_us).date()
 
 
 def local_day(zone, time_us):
@@ -82,11 +113,7 @@ def local_day(zone, time_us):
     smallest local date that is still to come from it on: clocks that go back over midnight bring one back. No zone
     has gone back by more than 3 hours since 2001, and always at a whole minute.
     """
-    smallest = local_date(zone, time_us)
-    minute = time_us // 60_000_000 + 1
-    for later in range(minute, minute + 4 * 60):
-        smallest = min(smallest, _date_at_minute(zone, later))
-    return smallest
+    return _day_at_minute(zone, time_us // 60_000_000)
 
 
 def days(heartbeats, zone):
@@ -168,6 +195,11 @@ def most_recent(heartbeats):
     """The newest by time that is no test entry; None for none."""
     own = [h for h in accepted(heartbeats) if h.get("entity") != "test.txt"]
     return own[-1] if own else None
+
+
+@functools.lru_cache(maxsize=200_000)
+def _day_at_minute(zone, minute):
+    return min(_date_at_minute(zone, later) for later in range(minute, minute + 4 * 60))
 
 
 @functools.lru_cache(maxsize=200_000)

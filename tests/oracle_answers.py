@@ -90,6 +90,22 @@ def seed_entries(made):
     return [{"name": entry["name"], "seconds": entry["total_seconds"]} for entry in made]
 
 
+def own_stats(heartbeats, user):
+    """/api/v1/stats with a user's key: the seed's shape of what is in the range."""
+    both = [seed_entries(entries(heartbeats, field)) for field in ("language", "project")]
+    return {
+        "user": user["username"],
+        "total_seconds": oracle.total_seconds(heartbeats),
+        "languages": both[0],
+        "projects": both[1],
+    }
+
+
+def operators_seconds(heartbeats, first, last):
+    """/api/v1/stats with the operator's key: whole UTC days, both included."""
+    return oracle.total_seconds([h for h in heartbeats if first <= oracle.utc_day(h["time_us"]) <= last])
+
+
 def total_alone(heartbeats, start_us, end_us, projects=None, categories=None, aware=False, no_ai=False, test=False):
     """The answer with total_seconds=true; bounds are not cut but with test_param."""
     kept = oracle.selected(

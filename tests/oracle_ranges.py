@@ -1,9 +1,11 @@
 """What the routes about days, projects and timelines answer: a naive reading of semantics.md, sections 6 and 7."""
 
+import bisect
 import datetime as dt
+import functools
 from fractions import Fraction
 
-from tests import oracle
+from tests import oracle, oracle_answers
 
 EDITORS = {"vscode": "VSCode", "pycharm": "PyCharm", "intellijidea": "IntelliJ IDEA", "goland": "GoLand"}
 SYSTEMS = {"macos": "macOS", "wsl": "WSL"}
@@ -48,7 +50,7 @@ def summaries(heartbeats, zone, first, last, today, project=None):
     """Hackatime's answer for local dates `first` to `last`, both inclusive."""
     chosen = [h for h in oracle.accepted(heartbeats) if project is None or h.get("project") == project]
     of_day = oracle.days(chosen, zone)
-    data = [_day(of_day.get(date, []), zone, date, today) for date in _dates(first, last)]
+    data = [_day(of_day.get(date, []), zone, date, today) for date in dates(first, last)]
     totals = [day["grand_total"]["total_seconds"] for day in data]
     whole, average = duration(sum(totals)), sum(totals) // len(totals)
     holidays = sum(total == 0 for total in totals)
@@ -85,7 +87,7 @@ def duration(total):
 
 
 def day_bounds(zone, date):
-    """First instant of a local day and of the next, by trying hours, then minutes: all zones start days at one."""
+    """First instant of a local day and of the next, found among all minutes (every zone's days start at one)."""
     return _first_minute(zone, date), _first_minute(zone, date + dt.timedelta(days=1))
 
 
@@ -121,7 +123,7 @@ def week_parts(heartbeats, field, shown):
     seconds = {value: s for value, s in oracle.group_seconds(heartbeats, field).items() if s > 0}
     ordered = sorted(seconds.items(), key=lambda entry: (-entry[1], entry[0] or ""))
     return [
-        _week_part(_shown(value, field, shown), s, float(round(Fraction(100 * s, sum(seconds.values())), 2)))
+        _week_part(shown_name(value, field, shown), s, float(round(Fraction(100 * s, sum(seconds.values())), 2)))
         for value, s in ordered
     ]
 
@@ -140,9 +142,9 @@ def project_details(heartbeats, start_us, end_us):
                     "languages": sorted({h["language"] for h in group if h.get("language")}),
                     "repo_url": None,
                     "total_heartbeats": len(group),
-                    "first_heartbeat": _iso(min(times)),
-                    "last_heartbeat": _iso(max(times)),
-                    "most_recent_heartbeat": _iso(max(times)),
+                    "first_heartbeat": iso(min(times)),
+                    "last_heartbeat": iso(max(times)),
+                    "most_recent_heartbeat": iso(max(times)),
                     "archived": False,
                 }
             )
@@ -152,7 +154,7 @@ def project_details(heartbeats, start_us, end_us):
 def key_totals(heartbeats, field, shown=None):
     """/api/summary's list of one field."""
     entries = [
-        {"key": "Other" if not value else _shown(value, field, shown), "total": s, "raw": value or ""}
+        {"key": "Other" if not value else shown_name(value, field, shown), "total": s, "raw": value or ""}
         for value, s in oracle.group_seconds(heartbeats, field).items()
     ]
     entries.sort(key=lambda entry: (-entry["total"], entry["raw"]))
@@ -167,7 +169,6 @@ def in_dates(heartbeats, zone, first, last):
 def _day(heartbeats, zone, date, today):
     total = oracle.total_seconds(heartbeats)
     start_us, end_us = day_bounds(zone, date)
-    names = {today: "Today", today - dt.timedelta(days=1): "Yesterday"}
     empty = ("branches", "categories", "dependencies", "editors", "entities", "languages", "machines")
     return {
         "grand_total": duration(total),
@@ -178,28 +179,32 @@ def _day(heartbeats, zone, date, today):
         ],
         "range": {
             "date": str(date),
-            "start": _iso(start_us),
-            "end": _iso(end_us - 1),
-            "text": names.get(date, f"{date:%B %d, %Y}"),
+            "start": iso(start_us),
+            "end": iso(end_us - 1),
+            "text": day_text(date, today),
             "timezone": zone,
         },
     }
 
 
-def _dates(first, last):
+def day_text(date, today):
+    names = {today: "Today", today - dt.timedelta(days=1): "Yesterday"}
+    return names.get(date, f"{date:%B %d, %Y}")
+
+
+def dates(first, last):
     return [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+@functools.cache
 def _first_minute(zone, date):
-    minute = int(dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()) // 60 - 16 * 60
-    for step in (60, 1):
-        while oracle.local_day(zone, (minute + step) * 60_000_000) < date:
-            minute += step
-    minute += 1
-    return minute * 60_000_000
+    midnight = int(dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()) // 60
+    near = range(midnight - 16 * 60, midnight + 16 * 60 + 24 * 60)  # a zone's offset, and a day that it skipped
+    found = bisect.bisect_left(near, date, key=lambda minute: oracle.local_day(zone, minute * 60_000_000))
+    return near[found] * 60_000_000
 
 
-def _shown(value, field, shown):
+def shown_name(value, field, shown):
     if not value:
         return "unknown"
     if shown is None:
@@ -220,5 +225,65 @@ def _week_part(name, seconds, percent):
     }
 
 
-def _iso(time_us):
+def iso(time_us):
     return f"{oracle.EPOCH + dt.timedelta(microseconds=time_us // 1_000_000 * 1_000_000):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def week_bounds(zone, now_us):
+    """`start` and `end` of the last seven days, with the zone's offset."""
+    today = oracle.local_day(zone, now_us)
+    start_us, _ = day_bounds(zone, today - dt.timedelta(days=7))
+    _, end_us = day_bounds(zone, today)
+    return {"start": _local(zone, start_us), "end": _local(zone, end_us - 1_000_000)}
+
+
+def _local(zone, time_us):
+    return oracle.local_time(zone, time_us).isoformat().replace("+00:00", "Z")
+
+
+def badge(heartbeats, project, aliases=()):
+    """A badge's status, and its texts or the error's fields: all time of the project, and of its aliases as one."""
+    of = oracle.grouped(oracle.accepted(heartbeats), "project")
+    name = next((name for name in (project, project.rpartition("/")[2]) if name in of), None)
+    if name is None:
+        return 404, ["error"]
+    others = {alias.strip() for alias in aliases} - {"", name}
+    further = [h for alias, group in of.items() if alias in others for h in group]
+    total = oracle.total_seconds(of[name]) + oracle.total_seconds(further)
+    hours, minutes = total // 3600, total // 60 % 60
+    return (200, ["hackatime", f"{hours}h {minutes}m" if hours else f"{minutes}m"]) if total else (400, ["error"])
+
+
+def my_heartbeats(heartbeats, start_us, end_us, limit, *, is_window):
+    """The whole answer; rows without `created_at` and `updated_at`. A limit alone: the newest of all."""
+    ordered = oracle.accepted(heartbeats)
+    if limit is not None and not is_window:
+        listed = ordered[-limit:]
+        ends = (_milliseconds(listed[0]["time_us"]), _milliseconds(listed[-1]["time_us"])) if listed else (None, None)
+        total = oracle.total_seconds(listed)
+    else:
+        inside = oracle.between(ordered, start_us, end_us + 1)
+        listed = inside if limit is None else inside[-limit:]
+        ends, total = (_milliseconds(start_us), _milliseconds(end_us)), oracle.total_seconds(inside)
+    rows = [shown_row(h) for h in listed]
+    return {"start_time": ends[0], "end_time": ends[1], "total_seconds": total, "heartbeats": rows}
+
+
+def most_recent(heartbeats, now_us, source=None, editor=None):
+    """The newest of a source type (without one: no test entries) and of an editor, in any case."""
+    kept = [h for h in oracle.accepted(heartbeats) if editor is None or (h["editor"] or "").lower() == editor.lower()]
+    kept = [h for h in kept if (h["source_type"] == source if source else h["source_type"] != "test_entry")]
+    if not kept:
+        return {"has_heartbeat": False, "heartbeat": None, "editor": None, "time_ago": None}
+    newest = kept[-1]
+    ago = oracle_answers.time_ago(newest["time_us"], now_us)
+    return {"has_heartbeat": True, "heartbeat": shown_row(newest), "editor": newest["editor"], "time_ago": ago}
+
+
+def shown_row(h):
+    return {name: value for name, value in h.items() if name != "time_us"}
+
+
+def _milliseconds(time_us):
+    instant = oracle.EPOCH + dt.timedelta(microseconds=time_us // 1000 * 1000)
+    return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03d}Z"
