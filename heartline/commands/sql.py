@@ -1,10 +1,12 @@
 """`heartline sql`: DuckDB over the heartbeats that count, the daily stats and the users."""
 
 import datetime as dt
+import itertools
 import json
 import readline
 import shutil
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _HISTORY: Final = ".heartline_history"  # in the home folder
 _ROWS_AT_ONCE: Final = 10_000
+_ATTEMPTS: Final = 3  # snapshots tried when compaction deletes a file before it is read
 _HISTORY_LINES: Final = 1000
 _WELCOME: Final = """Views: heartbeats, daily_stats, users. A statement ends with a semicolon.
 .refresh sees what came since; .quit leaves."""
@@ -31,6 +34,10 @@ _WELCOME: Final = """Views: heartbeats, daily_stats, users. A statement ends wit
 
 class SqlError(StorageError):
     """A statement that DuckDB refuses, in one line."""
+
+
+class UnreadableFileError(SqlError):
+    """A file that cannot be read, found before anything was printed; compaction may have deleted it."""
 
 
 @with_settings()
@@ -42,39 +49,65 @@ def sql(
 ) -> None:
     """Ask DuckDB about the views heartbeats (lake files that count, and the tail), daily_stats and users."""
     from storage.lake.folder import FolderLake
-    from storage.views import connect
 
     prepare_folders(settings)
     with closing(Database(settings.stats_url)) as database:
         lake = FolderLake(settings.lake_path)
         if statement is not None:
-            with closing(connect(database, lake)) as connection:
-                _run(connection, statement, as_json=as_json)
+            _run_alone(database, lake, statement, as_json=as_json)
         else:
             _prompt(database, lake, as_json=as_json)
 
 
+def _run_alone(database: Database, lake: "Lake", statement: str, *, as_json: bool) -> None:
+    """Run a statement on a snapshot of its own, and on a new one where a file is gone. Raises `SqlError`."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(UnreadableFileError), closing(_connect(database, lake)) as connection:
+            _run(connection, statement, as_json=as_json)
+            return
+    with closing(_connect(database, lake)) as connection:
+        _run(connection, statement, as_json=as_json)
+
+
+def _connect(database: Database, lake: "Lake") -> "duckdb.DuckDBPyConnection":
+    from storage import views
+    from storage.lake.jobs import while_files_vanish
+
+    return while_files_vanish(lambda: views.connect(database, lake))
+
+
 def _run(connection: "duckdb.DuckDBPyConnection", statement: str, *, as_json: bool) -> None:
     """Run one statement and print what it gives. Raises `SqlError`."""
-    import duckdb
-
-    try:
+    with _in_one_line(UnreadableFileError):
         relation = connection.sql(statement)
         if relation is None:
             return
-        if as_json:
-            _print_rows(relation)
-        else:
+        if not as_json:
             relation.show(max_width=shutil.get_terminal_size().columns)
+            return
+        rows = _rows(relation)
+        first = list(itertools.islice(rows, 1))
+    with _in_one_line(SqlError):
+        for row in itertools.chain(first, rows):
+            typer.echo(json.dumps(row, default=_as_json, ensure_ascii=False))
+
+
+@contextmanager
+def _in_one_line(unreadable: type[SqlError]) -> Iterator[None]:
+    """Turn what DuckDB raises into `SqlError`, and into `unreadable` where a file cannot be read."""
+    import duckdb
+
+    try:
+        yield
     except duckdb.Error as error:
-        raise SqlError(str(error).strip().partition("\n")[0]) from error
+        kind = unreadable if isinstance(error, duckdb.IOException) else SqlError
+        raise kind(str(error).strip().partition("\n")[0]) from error
 
 
-def _print_rows(relation: "duckdb.DuckDBPyRelation") -> None:
+def _rows(relation: "duckdb.DuckDBPyRelation") -> Iterator[dict[str, object]]:
     # By way of Arrow: DuckDB's own rows need pytz for instants.
     for batch in relation.to_arrow_reader(_ROWS_AT_ONCE):
-        for row in batch.to_pylist():
-            typer.echo(json.dumps(row, default=_as_json, ensure_ascii=False))
+        yield from batch.to_pylist()
 
 
 def _as_json(value: object) -> int | float | str:
@@ -85,17 +118,15 @@ def _as_json(value: object) -> int | float | str:
 
 
 def _prompt(database: Database, lake: "Lake", *, as_json: bool) -> None:
-    from storage.views import connect
-
     history = Path.home() / _HISTORY
     _load_history(history)
     typer.echo(_WELCOME)
-    connection = connect(database, lake)
+    connection = _connect(database, lake)
     try:
         while (line := _read_statement()) is not None:
             if line == ".refresh":
                 connection.close()
-                connection = connect(database, lake)
+                connection = _connect(database, lake)
                 continue
             try:
                 _run(connection, line, as_json=as_json)
