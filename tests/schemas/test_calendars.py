@@ -134,6 +134,13 @@ def test_havanas_midnight_that_does_not_exist_begins_the_day_with_the_jump():
     assert bounds("America/Havana", dt.date(2024, 3, 10)) == expected
 
 
+def test_a_jump_over_midnight_that_begins_before_it_begins_the_day():
+    # Toronto, 1919-03-30: 23:30 was followed by 00:30. Dates since 1900 can be asked for.
+    jump = int(dt.datetime(1919, 3, 31, 4, 30, tzinfo=dt.UTC).timestamp()) * 1_000_000
+    assert bounds("America/Toronto", dt.date(1919, 3, 30)) == (jump - DAY_US * 23 // 24 - DAY_US // 48, jump)
+    assert bounds("America/Toronto", dt.date(1919, 3, 31))[0] == jump
+
+
 def test_havanas_repeated_midnight_begins_the_day_once():
     # 2024-11-03: 01:00 became 00:00 again; the local date never went back, so the day begins with the first midnight.
     expected = utc_us(2024, 11, 3, 4), utc_us(2024, 11, 4, 5)
