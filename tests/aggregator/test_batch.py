@@ -184,3 +184,23 @@ def test_the_bound_on_memory_changes_no_answer(tmp_path):
     expected = sum(min(b - a, 120) for a, b in pairwise(times))
     assert bench.total() == [(expected, 60)] * 29
     bench.database.close()
+
+
+@pytest.mark.parametrize("table", [segments, last_values, tail], ids=lambda table: table.name)
+def test_a_micro_batch_stands_or_falls_as_a_whole_with_its_watermark(bench, table):
+    bench.count(bench.record(beat(0, project="a", language="Go")))
+    before = {t: bench.rows(t) for t in (segments, last_values, tail, shards)}
+    with bench.database.writing() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER full BEFORE INSERT ON {table.name} BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    later = bench.record(beat(60, project="b", language="Rust"))
+    with pytest.raises(sa.exc.IntegrityError, match="no room"):
+        bench.count(later)
+    assert {t: bench.rows(t) for t in before} == before
+    with bench.database.writing() as connection:
+        connection.exec_driver_sql("DROP TRIGGER full")
+    bench.restart()
+    assert bench.count(later) == 1
+    assert bench.total() == [(60, 2)]
+    assert bench.watermark() == later.offset
