@@ -109,7 +109,9 @@ class Questions:
         yield Question(path, params | {"total_seconds": "true"}, total)
         yield Question(path, params | _given(features=asked.features, limit=asked.listed), whole)
         yield Question("/api/v1/stats", self._bounds("start_date", "end_date"), own)
-        named = self._bounds("start_date", "end_date") | {"username": self.person.account.username}
+        account = self.person.account
+        named = {"user_email": account.email} if asked.flags[0] and account.email else {"username": account.username}
+        named |= self._bounds("start_date", "end_date")
         yield Question("/api/v1/stats", named, operators, {"Authorization": f"Bearer {OPERATOR_KEY}"})
 
     def _operators_dates(self, now_us):
