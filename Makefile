@@ -35,7 +35,7 @@ test: lint
 	$(BIN)/pytest $(ARGS)
 
 soak: setup
-	$(BIN)/pytest -m soak --timeout=0 $(ARGS)
+	$(BIN)/pytest -m soak -s --timeout=0 $(ARGS)
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
