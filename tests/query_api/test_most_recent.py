@@ -24,6 +24,13 @@ def test_test_entries_are_shown_when_asked_for_by_their_exact_name(world, ada):
         assert newest(world, key, source_type=other) is None
 
 
+def test_a_test_entry_that_is_newer_is_passed_over(world, ada):
+    user, key = ada
+    real = beat(NOON - 10 * SECOND)
+    world.send(user, real, beat(NOON - 5 * SECOND, source_type="test_entry"))
+    assert newest(world, key) == real.id
+
+
 def test_an_editor_is_found_in_any_case_however_long_ago(world, ada):
     user, key = ada
     by_vim = beat(NOON - 400 * DAY, editor="Vim")

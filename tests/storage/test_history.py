@@ -53,6 +53,19 @@ def test_any_interval_is_half_open(store):
         assert store.history.read(7, start, end) == [h for h in mine if start <= h.time_us < end]
 
 
+@pytest.mark.parametrize("place", ["lake", "tail"])
+def test_a_start_belongs_to_its_interval_and_an_end_does_not_wherever_they_rest(store, place):
+    first, last = beat(NOON), beat(NOON + 60 * S)
+    store.append(7, first, last)
+    if place == "lake":
+        flush_tail(store.shard, store.lake)
+    history, ends = store.history, (first.time_us, last.time_us)
+    assert history.read(7, *ends) == [first]
+    assert list(history.stream(7, *ends)) == [[first]]
+    assert [time_us for frame in history.stream_measured(7, *ends) for time_us in frame["time_us"]] == [NOON]
+    assert history.newest(7, 9, last.time_us) == [first]
+
+
 def test_equal_instants_are_ordered_by_id(store):
     store.append(7, beat(NOON, id=5), beat(NOON, id=2))
     flush_tail(store.shard, store.lake)
