@@ -34,15 +34,15 @@ COUNTING = (
     Mutant(
         "neighbours across a UTC midnight are not seen",
         "aggregator/window.py",
-        "first, last = (time_us - CAP_US) // DAY_US, (time_us + CAP_US) // DAY_US",
-        "first = last = time_us // DAY_US",
+        "return range((time_us - CAP_US) // DAY_US, (time_us + CAP_US) // DAY_US + 1)",
+        "return range(time_us // DAY_US, time_us // DAY_US + 1)",
         (PROPERTY,),
     ),
     Mutant(
         "the watermark moves in a transaction of its own",
         "aggregator/batch.py",
-        "        with self._shard.writing(records[-1].offset) as connection:\n            save_groups",
-        "        with self._shard.writing(records[-1].offset):\n            pass\n"
+        "        with self._shard.writing(records[done - 1].offset) as connection:\n            save_groups",
+        "        with self._shard.writing(records[done - 1].offset):\n            pass\n"
         "        with self._shard.writing() as connection:\n            save_groups",
         ("tests/aggregator/test_batch.py",),
     ),
@@ -51,7 +51,7 @@ COUNTING = (
         "aggregator/batch.py",
         "            save_last_values(connection, changes.last_values)",
         "            save_last_values(connection, changes.last_values)\n"
-        "        with self._shard.writing(records[-1].offset) as connection:",
+        "        with self._shard.writing(records[done - 1].offset) as connection:",
         ("tests/aggregator/test_batch.py",),
     ),
     Mutant(
@@ -111,9 +111,9 @@ PLACES = (
     Mutant(
         "compacted files' successors beside their originals",
         "aggregator/compact.py",
-        "            catalog.publish(connection, [merged.path])\n"
-        "            catalog.retire(connection, [file.path for file in old])",
-        "            catalog.publish(connection, [merged.path])",
+        "        catalog.publish(connection, [compaction.merged.path])\n"
+        "        catalog.retire(connection, [file.path for file in compaction.old])",
+        "        catalog.publish(connection, [compaction.merged.path])",
         ("tests/aggregator/test_compact.py",),
     ),
     Mutant(
