@@ -6,8 +6,8 @@ COUNTING = (
     Mutant(
         "no duplicate check among earlier heartbeats",
         "aggregator/window.py",
-        "    return place < len(entries) and entries[place][:2] == (time_us, heartbeat_id)",
-        "    return place > len(entries)",
+        "return place, place < len(entries) and entries[place][:2] == (time_us, heartbeat_id)",
+        "return place, place > len(entries)",
         (PROPERTY,),
     ),
     Mutant(
@@ -36,6 +36,27 @@ COUNTING = (
         "aggregator/window.py",
         "return range((time_us - CAP_US) // DAY_US, (time_us + CAP_US) // DAY_US + 1)",
         "return range(time_us // DAY_US, time_us // DAY_US + 1)",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "a day's gap belongs to the later heartbeat's project",
+        "aggregator/followed.py",
+        "            gaps[project] = gaps.get(project, 0) + stretch_us\n            stretch_us, project",
+        "            gaps[keys[_PROJECT]] = gaps.get(keys[_PROJECT], 0) + stretch_us\n            stretch_us, project",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "a late heartbeat leaves the gap that it divides to the project before",
+        "aggregator/followed.py",
+        "min(time_us - before_us, CAP_US) - closed_us",
+        "min(time_us - before_us, CAP_US)",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "a late heartbeat's gap crosses local midnight",
+        "aggregator/followed.py",
+        "if place < len(entries) and entries[place][0] < day.end_us else None",
+        "if place < len(entries) else None",
         (PROPERTY,),
     ),
     Mutant(
