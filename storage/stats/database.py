@@ -19,7 +19,7 @@ _BEGIN: Final = {"reading": "BEGIN", "writing": "BEGIN IMMEDIATE", "statements":
 class Database:
     """The SQL database behind `url` (`sqlite:///path`), its tables made where they are missing.
 
-    Raises `StorageError` when it cannot be opened or was written by a newer version.
+    Raises `StorageError` when it cannot be opened or was written by another version.
     """
 
     def __init__(self, url: str) -> None:
