@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -41,6 +41,10 @@ class _Counted(NamedTuple):
     heartbeats: int
 
 
+class BadRecordError(Exception):
+    """A record that cannot be processed; the text says why."""
+
+
 class _Batch:
     """What a micro-batch will write."""
 
@@ -73,6 +77,17 @@ class BatchCounter:
             new += counted.heartbeats
         return new
 
+    def recount(self, record: StoredRecord, also: Callable[[sa.Connection, int], None]) -> None:
+        """Count a record that was set aside, at its new offset, and do `also` (given how many were new) with it.
+
+        Raises `BadRecordError` where it still cannot be processed, and what `count` raises.
+        """
+        try:
+            self._count_together([record], also)
+        except _BAD_DATA as error:
+            self._counter.forget()
+            raise BadRecordError(f"It still cannot be counted, and stays: {_reason(error)}") from error
+
     def forget_user(self, user_id: int) -> None:
         """Drop every later heartbeat of a user who has been removed."""
         self._removed.add(user_id)
@@ -89,7 +104,9 @@ class BatchCounter:
                 return _Counted(1, 0)
         return self._count_some(records[: len(records) // 2])
 
-    def _count_together(self, records: Sequence[StoredRecord]) -> _Counted:
+    def _count_together(
+        self, records: Sequence[StoredRecord], also: Callable[[sa.Connection, int], None] | None = None
+    ) -> _Counted:
         batch = _Batch()
         done = 0
         while done < len(records) and not (done and self._counter.is_full):
@@ -101,6 +118,8 @@ class BatchCounter:
             save_last_values(connection, changes.last_values)
             append_tail(connection, batch.tail)
             _count_dropped(connection, batch.dropped)
+            if also is not None:
+                also(connection, batch.heartbeats)
         self._counter.committed()
         return _Counted(done, batch.heartbeats)
 
@@ -132,12 +151,16 @@ class BatchCounter:
                     shard=self._shard.number,
                     offset=record.offset,
                     user_id=record.user_id,
-                    reason=f"{type(error).__name__}: {error}"[:1000],
+                    reason=_reason(error),
                     kind=record.kind,
                     value=record.value,
                     set_aside_at_us=time.time_ns() // 1000,
                 )
             )
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:1000]
 
 
 def _tail_row(shard: Shard, record: StoredRecord, new: Sequence[Heartbeat], value: bytes) -> TailRow:

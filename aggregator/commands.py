@@ -11,13 +11,25 @@ from aggregator.batch import BatchCounter
 from aggregator.compact import erase_user
 from aggregator.counter import Counter
 from aggregator.duty import FAILURES_OF_A_PLACE
+from aggregator.letters import Letters
 from aggregator.rebuilding import Rebuilder
 from aggregator.recompute import Days, local_segments
 from aggregator.repair import Job
 from aggregator.results import Answer, store_result
 from schemas.calendars import UTC_DAYS, is_zone, local_calendar
 from schemas.dimensions import Dimension
-from schemas.record import Command, Compact, Flush, Rebuild, RemoveUser, SetZone, StoredRecord, unpack_command
+from schemas.record import (
+    Command,
+    Compact,
+    DropLetter,
+    Flush,
+    Rebuild,
+    RemoveUser,
+    RetryLetter,
+    SetZone,
+    StoredRecord,
+    unpack_command,
+)
 from schemas.tables import last_values, segments, users
 from storage.directory import remove_user, set_zone
 from storage.errors import FencedError, StoppedError, StorageError, UnavailableError
@@ -52,6 +64,7 @@ class CommandRunner:
         self._shard = shard
         self._lake = lake
         self._batches = batches
+        self._letters = Letters(shard, batches)
         self._counter = counter
         self._flush = flush
         self._compact = compact
@@ -85,22 +98,26 @@ class CommandRunner:
 
     def _apply(self, command: Command, offset: int) -> Answer | None:
         """Return the answer, or None where the command has finished its record itself."""
+        answer: Answer | None = None
         match command:
             case SetZone(user_id, zone):
                 self._set_zone(user_id, zone, offset)
-                return None
             case RemoveUser(user_id):
-                return self._remove(user_id)
+                answer = self._remove(user_id)
             case Rebuild(user_id, first, last, accept_loss):
                 days = None if first is None or last is None else Days(first, last)
                 self._begin_rebuild(Job(user_id, days, accept_loss), offset)
-                return None
             case Flush():
-                return {"heartbeats": self._flush_tail()}
+                answer = {"heartbeats": self._flush_tail()}
             case Compact():
                 self._flush_tail()
                 self._counter.forget()
-                return {"days": self._compact()}
+                answer = {"days": self._compact()}
+            case RetryLetter():
+                self._letters.retry(command, offset)
+            case DropLetter():
+                answer = {"dropped": self._letters.drop(command)}
+        return answer
 
     def _finish(self, offset: int, answer: Answer, error: str | None = None) -> None:
         with self._shard.writing(offset) as connection:

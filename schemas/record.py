@@ -77,7 +77,23 @@ class Compact(msgspec.Struct, frozen=True, tag="compact"):
     """Rewrite closed days as one file each, where they are in small files."""
 
 
-Command = SetZone | RemoveUser | Rebuild | Flush | Compact
+class RetryLetter(msgspec.Struct, frozen=True, tag="retry_letter"):
+    """Count a dead letter after all; where that fails again, it stays."""
+
+    log: str
+    shard: int
+    offset: int
+
+
+class DropLetter(msgspec.Struct, frozen=True, tag="drop_letter"):
+    """Delete a dead letter: what it holds is given up."""
+
+    log: str
+    shard: int
+    offset: int
+
+
+Command = SetZone | RemoveUser | Rebuild | Flush | Compact | RetryLetter | DropLetter
 """What changes a user's past, or is asked of the shard's owner, ordered with the heartbeats (design.md)."""
 
 _line_encoder = msgspec.json.Encoder()
