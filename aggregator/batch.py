@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+import prometheus_client as prometheus
 import sqlalchemy as sa
 import zstandard
 
@@ -16,6 +17,12 @@ from schemas.record import StoredRecord, pack_lines, unpack_lines
 from schemas.tables import dead_letters, tombstones
 from storage.stats.segments import append_tail, save_groups, save_last_values
 from storage.stats.shard import Shard
+
+_COUNTED: Final = prometheus.Counter(
+    "heartline_aggregator_heartbeats", "Heartbeats read from the log, by outcome", ["outcome"]
+)
+_NEW, _DUPLICATE, _DROPPED = (_COUNTED.labels(outcome) for outcome in ("new", "duplicate", "dropped"))
+_SET_ASIDE: Final = prometheus.Counter("heartline_aggregator_dead_letters", "Records that were set aside")
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +57,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.tail: list[TailRow] = []
-        self.heartbeats = 0
+        self.heartbeats = self.duplicates = 0
         self.dropped: dict[int, int] = {}  # user id → heartbeats of a removed user
 
 
@@ -121,6 +128,9 @@ class BatchCounter:
             if also is not None:
                 also(connection, batch.heartbeats)
         self._counter.committed()
+        _NEW.inc(batch.heartbeats)
+        _DUPLICATE.inc(batch.duplicates)
+        _DROPPED.inc(sum(batch.dropped.values()))
         return _Counted(done, batch.heartbeats)
 
     def _apply(self, record: StoredRecord, batch: _Batch) -> None:
@@ -131,6 +141,7 @@ class BatchCounter:
             return
         heartbeats = self._resolve(user_id, sent)
         new = self._counter.count(user_id, heartbeats)
+        batch.duplicates += len(sent) - len(new)
         if new:
             untouched = heartbeats is sent and len(new) == len(sent)
             value = record.value if untouched else pack_lines(new)
@@ -143,6 +154,7 @@ class BatchCounter:
         return resolve(sent, lambda project: self._counter.stored_values(user_id, project), infer=True)
 
     def _set_aside(self, record: StoredRecord, error: Exception) -> None:
+        _SET_ASIDE.inc()
         logger.error("Record %d of the log is set aside as a dead letter: %s", record.offset, error)
         with self._shard.writing(record.offset) as connection:
             connection.execute(

@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from heartline.metrics import REQUEST_SECONDS
 from heartline.serving import answer_error, answer_json
 from ingest.app import IngestApp
 from query_api.statusbar import StatusBarApp
@@ -65,10 +66,11 @@ class IngestAlone:
 
 
 class Guard:
-    """What surrounds every request: an answer in our shape for whatever fails, and the access log if it is on."""
+    """What surrounds every request: an answer in our shape for whatever fails, a metric, the access log if it is on."""
 
-    def __init__(self, app: ASGIApp, *, access_log: bool) -> None:
+    def __init__(self, app: ASGIApp, service: str, *, access_log: bool) -> None:
         self._app = app
+        self._service = service
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,9 +85,10 @@ class Guard:
         except Exception:
             logger.exception("%s %s failed", scope["method"], _shown(scope))
             await reply.refuse(500, "Something broke here; the log has the details.")
+        took_s = time.perf_counter() - started
+        REQUEST_SECONDS.labels(self._service, f"{reply.status // 100}xx").observe(took_s)
         if self._access_log:
-            took_ms = (time.perf_counter() - started) * 1000
-            access_logger.info("%s %s %d %.1f ms", scope["method"], _shown(scope), reply.status, took_ms)
+            access_logger.info("%s %s %d %.1f ms", scope["method"], _shown(scope), reply.status, took_s * 1000)
 
 
 class _Reply:

@@ -55,18 +55,19 @@ async def front(
         with closing(StatsReader(database)) as reader:
             status_bar = StatusBarApp(reader, keys, settings.statusbar_text, _now_us)
             async with aclosing(Forwarder(query_socket)) as forwarder:
-                app = Guard(Front(ingest, status_bar, forwarder), access_log=settings.access_log)
+                app = Guard(Front(ingest, status_bar, forwarder), "front", access_log=settings.access_log)
                 await serve(app, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
 
 
 async def ingest(settings: Settings, listener: socket.socket, stop: asyncio.Event, ready: Ready) -> None:
     """Run ingest alone, with `/up`."""
     from heartline.front import Guard, IngestAlone
+    from heartline.metrics import Metrics
     from heartline.serving import serve
 
     space = FreeSpace(settings)
     async with _directory(settings) as (_, keys), _ingest(settings, keys, space) as app:
-        guarded = Guard(IngestAlone(app, space.reason), access_log=settings.access_log)
+        guarded = Guard(Metrics(IngestAlone(app, space.reason)), "ingest", access_log=settings.access_log)
         await serve(guarded, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
 
 
@@ -75,6 +76,7 @@ async def query(
 ) -> None:
     """Run the read API, at a port of its own or behind the front."""
     from heartline.front import Guard
+    from heartline.metrics import Metrics
     from heartline.serving import serve
     from query_api.app import create_app
     from query_api.config import QueryConfig
@@ -90,7 +92,7 @@ async def query(
     async with _directory(settings) as (database, keys):
         app = create_app(config, database, keys, History(database, FolderLake(settings.lake_path)))
         proxies = _BEHIND_THE_FRONT if behind_front else settings.trusted_proxies
-        guarded = Guard(app, access_log=settings.access_log and not behind_front)
+        guarded = Guard(Metrics(app, database), "query", access_log=settings.access_log and not behind_front)
         await serve(guarded, listener, stop, ready, trusted_proxies=proxies)
 
 

@@ -33,6 +33,8 @@ _GONE_BY_S: Final[Mapping[Role, float]] = {"front": 3.0, "aggregator": 9.0, "que
 
 _LONGEST_SOCKET_PATH: Final = 100  # bytes; Linux takes 107, others 103
 
+_METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # where the children count together, see heartline.metrics
+
 _START_WITHIN_S: Final = 3.0  # for a lock that a command or a stopping instance still holds
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 5.0
@@ -44,9 +46,17 @@ async def supervise(settings: Settings, listener: socket.socket, announce: Calla
 
     The caller holds the data folder's lock. Raises `StartError` when a process cannot start at all.
     """
+    with tempfile.TemporaryDirectory(prefix="heartline-metrics-") as folder:
+        environment = _environment(settings) | {_METRICS_FOLDER: folder}
+        await _supervise(settings.data, listener, announce, environment)
+
+
+async def _supervise(
+    data: Path, listener: socket.socket, announce: Callable[[], None], environment: Mapping[str, str]
+) -> None:
     stop = _stop_signals()
-    query_socket = _query_socket(settings.data)
-    keepers = {role: _Keeper(role, settings, listener, query_socket) for role in _ROLES}
+    query_socket = _query_socket(data)
+    keepers = {role: _Keeper(role, environment, listener, query_socket) for role in _ROLES}
     tasks = [asyncio.create_task(keeper.keep()) for keeper in keepers.values()]
     try:
         if await _all_ready(list(keepers.values()), tasks, stop):
@@ -57,7 +67,7 @@ async def supervise(settings: Settings, listener: socket.socket, announce: Calla
         await _stop_in_order(keepers)
         await asyncio.gather(*tasks, return_exceptions=True)
         query_socket.unlink(missing_ok=True)
-        if query_socket.parent != settings.data:
+        if query_socket.parent != data:
             query_socket.parent.rmdir()
 
 
@@ -115,11 +125,11 @@ async def _stop_in_order(keepers: "Mapping[Role, _Keeper]") -> None:
 class _Keeper:
     """Keeps one child running until `stop`."""
 
-    def __init__(self, role: Role, settings: Settings, listener: socket.socket, query_socket: Path) -> None:
+    def __init__(self, role: Role, environment: Mapping[str, str], listener: socket.socket, query_socket: Path) -> None:
         self.role = role
         self.ready = asyncio.Event()
         self.stopping = False
-        self._environment = _environment(settings)
+        self._environment = environment
         self._listener = listener
         self._query_socket = query_socket
         self._process: asyncio.subprocess.Process | None = None

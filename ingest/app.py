@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
 from ingest.decode import Item, decode_bulk, decode_single
@@ -33,6 +34,9 @@ from storage.errors import StorageError
 from storage.log import LogWriter
 
 _ROUTE: Final = re.compile(r"/api/(?:hackatime/v1|(v1|compat/wakatime/v1))/users/[^/]+/heartbeats(\.bulk)?")
+_HEARTBEATS: Final = Counter("heartline_ingest_heartbeats", "Heartbeats by what became of them", ["outcome"])
+_ACCEPTED: Final = _HEARTBEATS.labels("accepted")
+_REJECTED: Final = _HEARTBEATS.labels("rejected")
 _TRY_LATER: Final = "The heartbeats cannot be stored now; send them again later"
 _logger: Final = logging.getLogger(__name__)
 
@@ -127,9 +131,11 @@ class IngestApp:
     async def _kept(self, outcomes: list[Outcome], user_id: int) -> list[Outcome]:
         """Make the accepted heartbeats durable; return all outcomes as they are to be shown."""
         accepted = [o for o in outcomes if isinstance(o, Heartbeat)]
+        _REJECTED.inc(len(outcomes) - len(accepted))
         if not accepted:
             return outcomes
         await self._log.append(heartbeat_records(user_id, accepted))
+        _ACCEPTED.inc(len(accepted))
         shown = iter(resolve(accepted, _nothing_stored, infer=False))
         return [o if isinstance(o, RejectedError) else next(shown) for o in outcomes]
 

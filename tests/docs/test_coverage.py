@@ -12,7 +12,7 @@ from tests.docs import examples
 from tests.server import PREFIXES
 
 TEXT = examples.README.read_text()
-PAGES = ("/", "/docs", "/openapi.json")
+PAGES = ("/", "/docs", "/openapi.json", "/metrics")
 NOT_IN_OPENAPI = {("GET", page) for page in PAGES}
 
 

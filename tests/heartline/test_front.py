@@ -253,7 +253,7 @@ def test_what_fails_is_answered_in_our_shape_and_logged_without_the_query(caplog
         raise error
 
     async def run():
-        async with client_of(Guard(failing, access_log=True)) as client:
+        async with client_of(Guard(failing, "test", access_log=True)) as client:
             return await client.get("/api/x?api_key=secret")
 
     with caplog.at_level(logging.INFO):
@@ -269,7 +269,7 @@ def test_what_fails_is_answered_in_our_shape_and_logged_without_the_query(caplog
 
 def test_no_request_is_logged_unless_the_access_log_is_on(caplog):
     async def run():
-        async with client_of(Guard(echo, access_log=False)) as client:
+        async with client_of(Guard(echo, "test", access_log=False)) as client:
             return await client.get("/api/x?api_key=secret")
 
     with caplog.at_level(logging.INFO):
