@@ -320,7 +320,7 @@ class NoIngest:
 def test_ingest_alone_tells_how_it_is(method, path, reason, status):
     async def run():
         alone = IngestAlone(NoIngest(), lambda: reason)
-        async with client_of(Guard(alone, access_log=False)) as client:
+        async with client_of(Guard(alone, "test", access_log=False)) as client:
             return await client.request(method, path)
 
     response = asyncio.run(run())
@@ -392,7 +392,7 @@ def test_an_answer_may_take_longer_than_its_request_may(monkeypatch):
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_head_is_get_without_the_body(method):
     async def run():
-        async with client_of(Guard(echo, access_log=False)) as client:
+        async with client_of(Guard(echo, "test", access_log=False)) as client:
             return await client.request(method, "/api/x"), (await client.get("/api/x")).headers
 
     response, headers = asyncio.run(run())
