@@ -41,4 +41,4 @@ bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .tools .clients .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .tools .clients .servers .mypy_cache .ruff_cache .pytest_cache

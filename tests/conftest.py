@@ -5,6 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kafka.broker import KafkaBroker
 from tests.server import Server
 
 # Shared machines stall: a deadline for each example would fail for no reason of ours.
@@ -38,6 +39,13 @@ def server(tmp_path_factory):
 def account(server):
     """A user of their own for each test, in UTC."""
     return server.new_account()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory):
+    """A real Kafka broker. Every test takes topics of its own; one that takes it down starts it again."""
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)
