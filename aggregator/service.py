@@ -69,7 +69,7 @@ class Aggregator:
         self._lake = lake
         self._config = config
         self._clock = clock
-        self._shard = Shard.take(database, log.name)
+        self._shard = Shard.take(database, log.name, log.shard)
         if log.end() < self._shard.offset:
             raise StorageError(
                 f"The log ends at offset {log.end()}, but {self._shard.offset} is counted already: it is older than "
@@ -120,6 +120,11 @@ class Aggregator:
                 stop.wait(delay_s)
                 self._start_over()
         self._finish()
+
+    @property
+    def watermark(self) -> int:
+        """The last offset that is counted."""
+        return self._shard.offset
 
     def run_until(self, offset: int) -> None:
         """Count up to and including `offset`. Raises whatever stands in the way."""
@@ -244,7 +249,8 @@ class Aggregator:
 
     def _count_tail(self) -> int:
         with self._database.reading() as connection:
-            return connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(tail.c.count), 0))) or 0
+            mine = sa.and_(tail.c.log == self._shard.log, tail.c.shard == self._shard.number)
+            return int(connection.scalar(sa.select(sa.func.sum(tail.c.count)).where(mine)) or 0)
 
 
 def _refuse_newer_format(record: StoredRecord) -> None:

@@ -21,31 +21,40 @@ _LOOK_EVERY_S: Final = 0.25
 _RETRY_S: Final = (1.0, 5.0, 15.0)
 
 
+class ShardReader(LogReader, Protocol):
+    """One shard of a log that several aggregators share."""
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the shard was given to another aggregator: taking it would be wrong."""
+
+
 class Group(Protocol):
     """The readers of the shards that the log has given to this process."""
 
-    def readers(self, known: Collection[LogReader], timeout_s: float) -> Sequence[LogReader]:
+    def readers(self, known: Collection[ShardReader], timeout_s: float) -> Sequence[ShardReader]:
         """Give them once they are others than `known`, or after `timeout_s`. Whoever takes a reader closes it."""
 
     def report(self, shard: int, watermark: int) -> None:
         """Tell the log how far a shard is counted, for lag monitoring only."""
 
 
-def follow(group: Group, open_shard: Callable[[LogReader, int], Aggregator], stop: threading.Event) -> None:
-    """Follow whatever shards are ours until `stop` is set; then count what is left of each, and flush it.
+OpenShard = Callable[[LogReader, int], Aggregator]
+"""Takes a shard, given its reader and how many shards this process follows. Raises `StorageError`."""
 
-    `open_shard` is given a reader and how many shards are ours.
-    """
-    followed: dict[LogReader, _Followed] = {}
+
+def follow(group: Group, open_shard: OpenShard, stop: threading.Event) -> None:
+    """Follow whatever shards are ours until `stop` is set; then count what is left of each, and flush it."""
+    followed: dict[ShardReader, _Followed] = {}
     while not stop.is_set():
         ours = group.readers(list(followed), _LOOK_EVERY_S)
         for reader in followed.keys() - set(ours):
             followed.pop(reader).end()
         for reader in ours:
             if reader not in followed:
-                followed[reader] = _Followed(reader, lambda log, count=len(ours): open_shard(log, count))
+                followed[reader] = _Followed(reader, open_shard, len(ours))
         for reader, shard in followed.items():
-            group.report(reader.shard, shard.watermark)
+            group.report(reader.shard, shard.watermark())
     for shard in followed.values():
         shard.stop.set()
     for shard in followed.values():
@@ -55,22 +64,27 @@ def follow(group: Group, open_shard: Callable[[LogReader, int], Aggregator], sto
 class _Followed:
     """A shard that is ours, and the thread that works on it."""
 
-    def __init__(self, reader: LogReader, open_shard: Callable[[LogReader], Aggregator]) -> None:
+    def __init__(self, reader: ShardReader, open_shard: OpenShard, shards: int) -> None:
         self.stop = threading.Event()
-        self.watermark = 0
         self._reader = reader
         self._open = open_shard
+        self._shards = shards
+        self._aggregator: Aggregator | None = None
         self._thread = threading.Thread(target=self._follow, name=f"shard-{reader.shard}", daemon=True)
         self._thread.start()
 
+    def watermark(self) -> int:
+        """Give the last offset that is counted (0: none, or not known yet)."""
+        return self._aggregator.watermark if self._aggregator else 0
+
     def end(self) -> None:
-        """Let it finish: a shard that was given away at its next look at the log."""
+        """Let it finish: what was given away at its next look at the log, what is ours with all that is there."""
         self.stop.set()
         self._thread.join()
 
     def _follow(self) -> None:
         failures = 0
-        while not self.stop.is_set():
+        while not (self.stop.is_set() or self._reader.revoked):
             try:
                 self._run()
             except FencedError as error:
@@ -82,8 +96,8 @@ class _Followed:
         self._reader.close()
 
     def _run(self) -> None:
-        aggregator = self._open(self._reader)
+        self._aggregator = self._open(self._reader, self._shards)
         try:
-            aggregator.run(self.stop)
+            self._aggregator.run(self.stop)
         finally:
-            aggregator.close()
+            self._aggregator.close()

@@ -1,9 +1,17 @@
 """The log: an ordered, durable sequence for each shard."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.record import Record, StoredRecord
+
+
+class Place(NamedTuple):
+    """Where a record is: a log's name, a shard of it, and the offset there."""
+
+    log: str
+    shard: int
+    offset: int
 
 
 class LogWriter(Protocol):
@@ -27,6 +35,13 @@ class LogReader(Protocol):
     def name(self) -> str:
         """Name the log, so that a re-created one is not mistaken for the old."""
 
+    @property
+    def shard(self) -> int:
+        """Tell which shard of the log this is."""
+
+    def shards(self) -> int:
+        """Tell how many shards the log has now; a user's is the remainder of their id by it."""
+
     def read(self, after: int, max_bytes: int) -> list[StoredRecord]:
         """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record).
 
@@ -44,3 +59,16 @@ class LogReader(Protocol):
 
     def close(self) -> None:
         """Let go of the log."""
+
+
+class Log(Protocol):
+    """A log as services and commands find it by its address."""
+
+    async def writer(self, max_queued_bytes: int) -> LogWriter:
+        """Open ingest's end. Raises `LockedError`, `UnavailableError`."""
+
+    def append(self, record: Record, *, everywhere: bool = False) -> list[Place]:
+        """Append from a command, to the user's shard or to each; durable on return. Raises `UnavailableError`."""
+
+    def ends(self) -> list[Place]:
+        """Give the last offset of each shard ever appended (0: none). Raises `UnavailableError`."""

@@ -66,6 +66,10 @@ class KafkaLogReader:
         self._refuse_if_lost()
         return self._run(self._end)
 
+    def shards(self) -> int:
+        """Tell how many shards the log has now. Raises as `read`."""
+        return self._run(self._count_shards)
+
     def wait(self, timeout_s: float) -> None:
         """Return when something was appended after what was read last, or after `timeout_s`. Raises as `read`.
 
@@ -174,6 +178,10 @@ class KafkaLogReader:
             self._records.append(stored_record(record.offset, record.key, record.value, record.headers))
         self._fetched = await consumer.position(self._partition)
         self._known_end = max(self._known_end, consumer.highwater(self._partition) or 0)
+
+    async def _count_shards(self) -> int:
+        consumer = await self._started()
+        return len(consumer.partitions_for_topic(self._topic.name) or ())
 
     async def _end(self) -> int:
         """Ask for the end; the answer waits for the fetch under way."""

@@ -5,11 +5,13 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from storage.errors import StorageError, UnavailableError
+from storage.log import Place
 from storage.log.kafka import KafkaTopic
 from storage.log.kafka_topic_id import topic_id
 
@@ -53,6 +55,11 @@ def check_topic(topic: KafkaTopic) -> TopicFacts:
 def add_partitions(topic: KafkaTopic, total: int) -> None:
     """Raise the number of partitions to `total`, which changes users' shards. Raises as `create_topic`."""
     _run(topic, _add_partitions(topic, total))
+
+
+def ends_of(topic: KafkaTopic) -> list[Place]:
+    """Give the last offset ever appended to each shard (0: none). Raises as `describe_topic`."""
+    return _run(topic, _ends(topic))
 
 
 def faults(facts: TopicFacts) -> list[str]:
@@ -100,6 +107,17 @@ async def describe(topic: KafkaTopic) -> TopicFacts:
     entries = answers[0].to_object()["resources"][0]["config_entries"]
     settings = {entry["config_names"]: entry["config_value"] for entry in entries}
     return TopicFacts(identity, len(found["partitions"]), len(found["partitions"][0]["replicas"]), settings)
+
+
+async def _ends(topic: KafkaTopic) -> list[Place]:
+    facts = await describe(topic)
+    consumer = AIOKafkaConsumer(**topic.options())
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets([TopicPartition(topic.name, shard) for shard in range(facts.partitions)])
+    finally:
+        await consumer.stop()
+    return [Place(facts.id, partition.partition, end) for partition, end in sorted(ends.items())]
 
 
 async def _create(topic: KafkaTopic, partitions: int, replication: int) -> None:
