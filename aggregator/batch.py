@@ -163,7 +163,7 @@ class BatchCounter:
                     shard=self._shard.number,
                     offset=record.offset,
                     user_id=record.user_id,
-                    reason=_reason(error),
+                    reason=storable(_reason(error)),
                     kind=record.kind,
                     value=record.value,
                     set_aside_at_us=time.time_ns() // 1000,
@@ -172,7 +172,12 @@ class BatchCounter:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:1000]
+    return f"{type(error).__name__}: {error}"
+
+
+def storable(reason: str) -> str:
+    """Give a text that every database can keep, whatever of the bad data an error quotes."""
+    return reason[:1000].encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def _tail_row(shard: Shard, record: StoredRecord, new: Sequence[Heartbeat], value: bytes) -> TailRow:

@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from aggregator.batch import BatchCounter
+from aggregator.batch import BatchCounter, storable
 from aggregator.compact import erase_user
 from aggregator.counter import Counter
 from aggregator.duty import FAILURES_OF_A_PLACE
@@ -85,7 +85,7 @@ class CommandRunner:
             self._counter.forget()
             self._shard.refresh()
             if self._shard.offset < record.offset:  # else it was applied: only the answer to its COMMIT was lost
-                self._finish(record.offset, {}, str(error))
+                self._finish(record.offset, {}, storable(str(error)))
         else:
             if answer is not None:
                 self._finish(record.offset, answer)

@@ -21,6 +21,7 @@ from schemas.placeholders import LastValues, is_real
 from schemas.segment import CAP_US, Segment, insert
 from schemas.tables import users
 from storage.history import History
+from storage.stats import Database
 from storage.stats.segments import Groups, load_groups, load_last_values, segment_rows
 
 _TOTAL: Final[GroupKey] = (int(Dimension.TOTAL), None)
@@ -83,11 +84,12 @@ class Counter:
     """The segments and recent heartbeats of active users, in memory; what it forgets it reads again.
 
     `max_rows` bounds what stays between micro-batches, in segments and heartbeats; within one, `is_full` tells when a
-    quarter of it has come in addition.
+    quarter of it has come in addition. `close` it after use.
     """
 
-    def __init__(self, reading: sa.Connection, history: History, max_rows: int) -> None:
-        self._reading = reading
+    def __init__(self, database: Database, history: History, max_rows: int) -> None:
+        self._database = database
+        self._connection: sa.Connection | None = None
         self._history = history
         self._max_rows = max_rows
         self._users: OrderedDict[int, _User] = OrderedDict()
@@ -154,9 +156,22 @@ class Counter:
             self._users.clear()
             self._touched.clear()
             self._held = self._taken_in = 0
+            self.close()  # the connection may be the cause
         elif user := self._users.pop(user_id, None):
             self._held -= user.held
             self._touched.discard(user_id)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def _reading(self) -> sa.Connection:
+        if self._connection is None:
+            self._connection = self._database.statements()
+        return self._connection
 
     def _user(self, user_id: int) -> _User:
         user = self._users.get(user_id)

@@ -77,8 +77,7 @@ class Aggregator:
             )
         recover(self._shard, lake)
         self._new_tzdata = apply_new_tzdata(self._shard, lake)
-        self._reading = database.statements()
-        self._counter = Counter(self._reading, History(database, lake), config.cache_rows)
+        self._counter = Counter(database, History(database, lake), config.cache_rows)
         self._batches = BatchCounter(self._shard, self._counter)
         self._commands = CommandRunner(
             self._shard, lake, self._batches, self._counter, flush=self.flush_now, compact=self._compact_now
@@ -105,6 +104,8 @@ class Aggregator:
         failures = 0
         while not stop.is_set():
             try:
+                if failures:
+                    self._start_over()
                 self._upkeep.step(stop, may_write=not self._flushing.is_busy)
                 if not self.step():
                     self._log.wait(_WAIT_S)
@@ -118,8 +119,7 @@ class Aggregator:
                 failures += 1
                 _log_failure(error, delay_s)
                 stop.wait(delay_s)
-                self._start_over()
-        self._finish()
+        self._finish(in_doubt=failures > 0)
 
     @property
     def watermark(self) -> int:
@@ -164,7 +164,7 @@ class Aggregator:
         """Wait for what is being written, and let go of the database; the log is the caller's."""
         for writing in (self._flushing, self._upkeep):
             writing.abandon()
-        self._reading.close()
+        self._counter.close()
 
     def _process_next(self) -> bool:
         if next(self._new_tzdata, None) is not None:
@@ -216,24 +216,27 @@ class Aggregator:
         )
 
     def _start_over(self) -> None:
-        """After a failure: what is in memory may be ahead of the database."""
-        self._counter.forget()
-        try:
-            self._shard.refresh()
-            self._tail_rows = self._count_tail()
-        except sa.exc.SQLAlchemyError as error:
-            logger.error("The stats database cannot be read: %s", error)  # noqa: TRY400 - one line an event
+        """After a failure: what is in memory may be ahead of the database, or, if a COMMIT's answer was lost, behind.
 
-    def _finish(self) -> None:
+        Nothing may be counted before this has come through.
+        """
+        self._counter.forget()
+        self._shard.refresh()
+        self._tail_rows = self._count_tail()
+
+    def _finish(self, *, in_doubt: bool) -> None:
         """Count and flush what there is time for; what fails now is left for the next start."""
         deadline = time.monotonic() + self._config.stop_within_s
-        self._try_last(lambda: self._drain(deadline))
-        if time.monotonic() < deadline:
-            self._try_last(self.flush_now)
+        for act in (lambda: self._drain(deadline), self.flush_now):
+            if time.monotonic() < deadline:
+                in_doubt = not self._try_last(act, in_doubt=in_doubt)
         self.close()
 
-    def _try_last(self, act: Callable[[], object]) -> None:
+    def _try_last(self, act: Callable[[], object], *, in_doubt: bool) -> bool:
+        """Do the last of something; False after a failure that leaves doubt about what the database has."""
         try:
+            if in_doubt:
+                self._start_over()
             act()
         except FencedError:
             raise
@@ -241,16 +244,17 @@ class Aggregator:
             pass  # the alarm is raised; the command stays in the log
         except Exception as error:  # noqa: BLE001 - whatever it is, all that was taken is in log and tail
             _log_failure(error)
-            self._start_over()
+            return False
+        return True
 
     def _drain(self, deadline: float) -> None:
         while time.monotonic() < deadline and self.step():
             pass
 
     def _count_tail(self) -> int:
+        mine = (tail.c.log == self._shard.log, tail.c.shard == self._shard.number)
         with self._database.reading() as connection:
-            mine = sa.and_(tail.c.log == self._shard.log, tail.c.shard == self._shard.number)
-            return int(connection.scalar(sa.select(sa.func.sum(tail.c.count)).where(mine)) or 0)
+            return int(connection.scalar(sa.select(sa.func.sum(tail.c.count)).where(*mine)) or 0)
 
 
 def _refuse_newer_format(record: StoredRecord) -> None:

@@ -81,7 +81,8 @@ class Guard:
             await self._app(_as_get(scope), receive, reply)
         except UnavailableError as error:
             logger.warning("%s %s: %s", scope["method"], _shown(scope), error)
-            await reply.refuse(503, str(error), retry_after_s=_RETRY_AFTER_S)
+            # Where our places are is nobody's business.
+            await reply.refuse(503, "This cannot be answered now, try again soon.", retry_after_s=_RETRY_AFTER_S)
         except Exception:
             logger.exception("%s %s failed", scope["method"], _shown(scope))
             await reply.refuse(500, "Something broke here; the log has the details.")

@@ -8,8 +8,9 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import ExitStack, aclosing, asynccontextmanager, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -149,7 +150,7 @@ def run_async(main: Coroutine[None, None, None]) -> None:
 async def _directory(settings: Settings) -> AsyncIterator[tuple[Database, KeyCache]]:
     with closing(Database(settings.stats_url)) as database:
         keys = KeyCache(Directory(database))
-        async with _every(_REFRESH_KEYS_S, keys.refresh, "The directory"):
+        async with _every(_REFRESH_KEYS_S, partial(asyncio.to_thread, keys.refresh), "The directory"):
             yield database, keys
 
 
@@ -161,14 +162,14 @@ async def _ingest(settings: Settings, keys: KeyCache, space: FreeSpace) -> "Asyn
 
     log = SqliteLogWriter(settings.log_path, max_queued_bytes=settings.queue_bytes)
     try:
-        async with _every(_CHECK_DISK_S, space.check, "The disk"):
+        async with _every(_CHECK_DISK_S, partial(asyncio.to_thread, space.check), "The disk"):
             yield IngestApp(log, keys, Limits(max_body_bytes=settings.max_body_bytes, ready=space.reason), _now_us)
     finally:
         await log.close()
 
 
 @asynccontextmanager
-async def _every(interval_s: float, action: Callable[[], None], what: str) -> AsyncIterator[None]:
+async def _every(interval_s: float, action: Callable[[], Awaitable[None]], what: str) -> AsyncIterator[None]:
     """Do `action` every `interval_s` seconds meanwhile; a failure is logged when it begins, and tried again."""
 
     async def repeat() -> None:
@@ -176,7 +177,7 @@ async def _every(interval_s: float, action: Callable[[], None], what: str) -> As
         while True:
             await asyncio.sleep(interval_s)
             try:
-                action()
+                await action()
                 failing = False
             except (StorageError, OSError) as error:
                 if not failing:

@@ -42,10 +42,10 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class Keys(Protocol):
-    """Who owns a key; asked for every request, so it answers from memory."""
+    """Who owns a key; asked for every request, so it answers from memory where it can."""
 
-    def owner(self, key: str) -> User | None:
-        """Find a key's owner, or None for an unknown key."""
+    async def find(self, key: str) -> User | None:
+        """Find a key's owner, or None for an unknown key. Raises `StorageError` when that cannot be told now."""
 
 
 def _always_ready() -> str | None:
@@ -104,7 +104,7 @@ class IngestApp:
         if scope["method"] != "POST":
             return WRITE_ONLY if is_bulk or route[1] is None else READ_ELSEWHERE
         headers = headers_of(scope)
-        user = self._owner(headers.authorization, scope["query_string"])
+        user = await self._owner(headers.authorization, scope["query_string"])
         if reason := self._limits.ready():
             raise NotReadyError(reason)
         body = await read_body(receive, headers.content_length, self._limits.max_body_bytes)
@@ -113,9 +113,9 @@ class IngestApp:
         outcomes = await self._kept(outcomes, user.user_id)
         return bulk_reply(outcomes, user.user_id) if is_bulk else single_reply(outcomes[0], user.user_id)
 
-    def _owner(self, authorization: bytes | None, query_string: bytes) -> User:
+    async def _owner(self, authorization: bytes | None, query_string: bytes) -> User:
         for key in api_keys_of(authorization, query_string).keys:
-            user = self._keys.owner(key)
+            user = await self._keys.find(key)
             if user is not None:
                 return user
         raise UnauthorizedError("Invalid API key")

@@ -61,7 +61,7 @@ async def caller_of(request: Request, services: UsedServices) -> Caller:
     for key in credentials.keys:
         if _is_operators(key, services.config.stats_api_key):
             return Caller(is_operator=True)
-        user = services.keys.owner(key)
+        user = await services.keys.find(key)
         if user is not None:
             return Caller(user)
     if credentials.given:

@@ -4,7 +4,6 @@ import logging
 from typing import Any, Final
 
 import msgspec
-import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -47,8 +46,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    for unavailable in (UnavailableError, sa.exc.OperationalError, sa.exc.TimeoutError):
-        app.add_exception_handler(unavailable, _unavailable)
+    app.add_exception_handler(UnavailableError, _unavailable)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -81,9 +79,7 @@ def _sentence(problem: dict[str, Any]) -> str:  # Any: pydantic's own descriptio
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
-    # A statement's parameters are left out: they may name people.
-    reason = getattr(error, "orig", None) or error
-    _log.error("%s cannot be answered now: %s", request.scope["path"], reason)
+    _log.error("%s cannot be answered now: %s", request.scope["path"], error)
     answer = json_answer({"error": "The database is unavailable, try again soon"}, 503)
     answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer

@@ -1,5 +1,6 @@
 """The status bar: asked by every editor all the time, so it runs without any framework (semantics.md, section 3)."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -18,7 +19,8 @@ from schemas.openapi import CHALLENGE
 from schemas.segment import whole_seconds
 from schemas.users import User
 from storage.errors import UnavailableError
-from storage.stats.reader import StatsReader, Today
+from storage.stats.reader import StatsReader
+from storage.stats.today import Today
 
 _PATH: Final = re.compile(f"({'|'.join(map(re.escape, PREFIXES))})/users/[^/]{{1,{MAX_NAME}}}/statusbar/today")
 _HACKATIME: Final = PREFIXES[0]
@@ -45,7 +47,10 @@ class Keys(Protocol):
     """Knows whose key is whose."""
 
     def owner(self, key: str) -> User | None:
-        """Return the key's owner, None for an unknown key."""
+        """Return the key's owner, None for an unknown key. Raises `UnavailableError`."""
+
+    async def find(self, key: str) -> User | None:
+        """Do the same within an event loop."""
 
 
 class StatusBarApp:
@@ -79,7 +84,11 @@ class StatusBarApp:
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Serve a request for which `matches` holds."""
         authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-        status, body = self.answer(scope["path"], authorization, scope["query_string"])
+        request = scope["path"], authorization, scope["query_string"]
+        if self._reader.is_remote:
+            status, body = await asyncio.to_thread(self.answer, *request)
+        else:
+            status, body = self.answer(*request)
         await send({"type": "http.response.start", "status": status, "headers": headers_of(status, body)})
         await send({"type": "http.response.body", "body": body})
 

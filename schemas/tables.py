@@ -16,6 +16,9 @@ metadata = sa.MetaData()
 # SQLite gives rowids to INTEGER keys alone; elsewhere the same column is a bigint.
 _BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+# In the order of code points on both databases: pages of keys, and files by their paths, come in it.
+_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 class FileState(enum.StrEnum):
     """The life of a lake file; only `live` ones count."""
@@ -28,8 +31,8 @@ class FileState(enum.StrEnum):
 meta = sa.Table(
     "meta",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("name", _Text, primary_key=True),
+    sa.Column("value", _Text, nullable=False),
 )
 """Facts of the whole database: `schema_version`, `tzdata_version`, `directory_version` (grows with every change)."""
 
@@ -37,11 +40,11 @@ users = sa.Table(
     "users",
     metadata,
     sa.Column("user_id", _BigKey, primary_key=True, autoincrement=False),
-    sa.Column("username", sa.Text, nullable=False, unique=True),
-    sa.Column("email", sa.Text, unique=True),
-    sa.Column("slack_uid", sa.Text, unique=True),
-    sa.Column("timezone", sa.Text, nullable=False),
-    sa.Column("trust_level", sa.Text, nullable=False),
+    sa.Column("username", _Text, nullable=False, unique=True),
+    sa.Column("email", _Text, unique=True),
+    sa.Column("slack_uid", _Text, unique=True),
+    sa.Column("timezone", _Text, nullable=False),
+    sa.Column("trust_level", _Text, nullable=False),
     sa.Column("trust_value", sa.BigInteger, nullable=False),
     sa.Column("public_stats", sa.Boolean, nullable=False),
     sa.Column("created_at_us", sa.BigInteger, nullable=False),
@@ -53,7 +56,7 @@ api_keys = sa.Table(
     metadata,
     sa.Column("key_hash", sa.LargeBinary(32), primary_key=True),  # SHA-256 of the key's text
     sa.Column("user_id", sa.BigInteger, nullable=False, index=True),
-    sa.Column("hint", sa.Text, nullable=False),  # the key's first 8 characters, to tell keys apart
+    sa.Column("hint", _Text, nullable=False),  # the key's first 8 characters, to tell keys apart
     sa.Column("created_at_us", sa.BigInteger, nullable=False),
 )
 
@@ -69,7 +72,7 @@ tombstones = sa.Table(
 shards = sa.Table(
     "shards",
     metadata,
-    sa.Column("log", sa.Text, primary_key=True),
+    sa.Column("log", _Text, primary_key=True),
     sa.Column("shard", sa.Integer, primary_key=True),
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("offset", sa.BigInteger, nullable=False),  # the watermark: the last offset that is counted
@@ -78,9 +81,9 @@ shards = sa.Table(
 alarms = sa.Table(
     "alarms",
     metadata,
-    sa.Column("log", sa.Text, primary_key=True),
+    sa.Column("log", _Text, primary_key=True),
     sa.Column("shard", sa.Integer, primary_key=True),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
     sa.Column("raised_at_us", sa.BigInteger, nullable=False),
     sa.Column("gap_end", sa.BigInteger),  # the last offset that is gone; null: the reason is another one
     sa.Column("accepted", sa.Boolean, nullable=False),  # of the gap, by a command
@@ -91,10 +94,10 @@ segments = sa.Table(
     "segments",
     metadata,
     sa.Column("user_id", sa.BigInteger, primary_key=True),
-    sa.Column("calendar", sa.Text, primary_key=True),
+    sa.Column("calendar", _Text, primary_key=True),
     sa.Column("day", sa.Integer, primary_key=True),  # of the period's first day, days since 1970-01-01
     sa.Column("dimension", sa.SmallInteger, primary_key=True),  # schemas.dimensions.Dimension
-    sa.Column("value", sa.Text, primary_key=True),  # schemas.dimensions.encode_value: null stays apart from ""
+    sa.Column("value", _Text, primary_key=True),  # schemas.dimensions.encode_value: null stays apart from ""
     sa.Column("first_us", sa.BigInteger, nullable=False),
     sa.Column("last_us", sa.BigInteger, nullable=False),
     sa.Column("duration_us", sa.BigInteger, nullable=False),
@@ -106,10 +109,10 @@ last_values = sa.Table(
     "last_values",
     metadata,
     sa.Column("user_id", sa.BigInteger, primary_key=True),
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("language", sa.Text),
+    sa.Column("project", _Text, primary_key=True),
+    sa.Column("language", _Text),
     sa.Column("language_at_us", sa.BigInteger),
-    sa.Column("branch", sa.Text),
+    sa.Column("branch", _Text),
     sa.Column("branch_at_us", sa.BigInteger),
     sqlite_with_rowid=False,
 )
@@ -118,7 +121,7 @@ last_values = sa.Table(
 tail = sa.Table(
     "tail",
     metadata,
-    sa.Column("log", sa.Text, primary_key=True),
+    sa.Column("log", _Text, primary_key=True),
     sa.Column("shard", sa.Integer, primary_key=True),
     sa.Column("offset", sa.BigInteger, primary_key=True),
     sa.Column("user_id", sa.BigInteger, nullable=False),
@@ -132,11 +135,11 @@ tail = sa.Table(
 lake_files = sa.Table(
     "lake_files",
     metadata,
-    sa.Column("path", sa.Text, primary_key=True),  # relative to the lake's root
-    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("path", _Text, primary_key=True),  # relative to the lake's root
+    sa.Column("state", _Text, nullable=False),
     sa.Column("epoch", sa.BigInteger, nullable=False),  # of the owner that wrote it
     sa.Column("date", sa.Integer, nullable=False),  # UTC, days since 1970-01-01
-    sa.Column("log", sa.Text, nullable=False),
+    sa.Column("log", _Text, nullable=False),
     sa.Column("shard", sa.Integer, nullable=False),
     sa.Column("first_offset", sa.BigInteger, nullable=False),
     sa.Column("last_offset", sa.BigInteger, nullable=False),
@@ -151,11 +154,11 @@ lake_files = sa.Table(
 dead_letters = sa.Table(
     "dead_letters",
     metadata,
-    sa.Column("log", sa.Text, primary_key=True),
+    sa.Column("log", _Text, primary_key=True),
     sa.Column("shard", sa.Integer, primary_key=True),
     sa.Column("offset", sa.BigInteger, primary_key=True),
     sa.Column("user_id", sa.BigInteger, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
     sa.Column("kind", sa.SmallInteger, nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Column("set_aside_at_us", sa.BigInteger, nullable=False),
@@ -164,11 +167,11 @@ dead_letters = sa.Table(
 command_results = sa.Table(
     "command_results",
     metadata,
-    sa.Column("log", sa.Text, primary_key=True),
+    sa.Column("log", _Text, primary_key=True),
     sa.Column("shard", sa.Integer, primary_key=True),
     sa.Column("offset", sa.BigInteger, primary_key=True),
-    sa.Column("error", sa.Text),  # null: it was applied
-    sa.Column("answer", sa.Text, nullable=False),  # JSON
+    sa.Column("error", _Text),  # null: it was applied
+    sa.Column("answer", _Text, nullable=False),  # JSON
 )
 """What became of each command, in the transaction that moved the watermark over it."""
 

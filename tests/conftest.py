@@ -5,8 +5,12 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.databases import databases, kinds_for, stats_url
 from tests.kafka.broker import KafkaBroker
 from tests.server import Server
+from tests.servers.postgres import Postgres
+
+__all__ = ["databases", "stats_url"]  # fixtures are found by their names here
 
 # Shared machines stall: a deadline for each example would fail for no reason of ours.
 _COMMON = {
@@ -19,6 +23,12 @@ settings.register_profile("soak", max_examples=5_000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_generate_tests(metafunc):
+    """Run what needs an SQL database on each kind."""
+    if "databases" in metafunc.fixturenames:
+        metafunc.parametrize("databases", kinds_for(metafunc.module.__name__), indirect=True, scope="session")
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave the soaks out unless markers were asked for."""
     if config.option.markexpr:
@@ -26,6 +36,13 @@ def pytest_collection_modifyitems(config, items):
     soaks = [item for item in items if item.get_closest_marker("soak")]
     config.hook.pytest_deselected(items=soaks)
     items[:] = [item for item in items if item not in soaks]
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A real PostgreSQL that all tests share, each with a database of its own."""
+    with Postgres() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ class Store:
     shard: Shard
 
     @classmethod
-    def open(cls, folder):
-        database = Database(f"sqlite:///{folder}/stats.db")
+    def open(cls, folder, stats_url):
+        database = Database(stats_url)
         return cls(folder, database, FolderLake(folder / "lake"), Shard.take(database, "log"))
 
     @property

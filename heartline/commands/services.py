@@ -35,7 +35,7 @@ def up(settings: Settings, *, first_user: FirstUser = None) -> None:
     with FileLock(settings.data / "up.lock", "Heartline runs on this folder already."):
         listener = _begin("up", settings)
         url = public_url(listener)
-        with closing(Database(settings.stats_url)) as database:
+        with closing(Database(settings.stats_url, migrate=True)) as database:
             if first_user is not None:
                 _make_first_user(Directory(database), first_user, url)
         asyncio.run(supervise(settings, listener, lambda: typer.echo(f"Heartline is at {url}")))

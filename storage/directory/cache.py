@@ -1,5 +1,6 @@
 """The owners of keys, in memory: what ingest and the status bar ask for every request."""
 
+import asyncio
 from typing import Final, TypeVar
 
 from schemas.users import User
@@ -26,16 +27,28 @@ class KeyCache:
         self._owners: dict[bytes, User] = {}
         self._strangers: dict[bytes, None] = {}
 
+    async def find(self, key: str) -> User | None:
+        """Do as `owner` without keeping an event loop waiting: what is not in memory is asked for in a thread."""
+        hashed, user = self._remembered(key)
+        return user if hashed is None else await asyncio.to_thread(self._ask, hashed)
+
     def owner(self, key: str) -> User | None:
         """Return the key's owner, None for an unknown key. Raises `UnavailableError` when the database is away."""
+        hashed, user = self._remembered(key)
+        return user if hashed is None else self._ask(hashed)
+
+    def _remembered(self, key: str) -> tuple[bytes | None, User | None]:
+        """Give the owner as far as is known without asking; what to ask for, where it is not."""
         if not 1 <= len(key) <= MAX_TEXT:
-            return None
+            return None, None
         hashed = hash_key(key)
+        user = self._owners.get(hashed)
+        is_known = user is not None or hashed in self._strangers
+        return None if is_known else hashed, user
+
+    def _ask(self, hashed: bytes) -> User | None:
         # Held here, a dict that `refresh` replaces meanwhile takes the stale answer with it.
         owners, strangers = self._owners, self._strangers
-        user = owners.get(hashed)
-        if user is not None or hashed in strangers:
-            return user
         user = self._directory.by_key_hash(hashed)
         if user is None:
             _remember(strangers, hashed, None, self._max_strangers)

@@ -21,7 +21,6 @@ from storage.directory.fields import (
     check_field,
     check_new_user,
 )
-from storage.errors import UnavailableError
 from storage.stats.database import Database
 
 _Item = TypeVar("_Item")
@@ -90,13 +89,13 @@ class Directory:
 
     def is_removed(self, user_id: int) -> bool:
         """Tell whether this id was a user's who has been removed."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return _first_found(connection, tombstones.c.user_id, [user_id]) is not None
 
     def are_counted(self, user_ids: Sequence[int]) -> set[int]:
         """Tell for which of these ids heartbeats are counted, of users or not: a restored database may miss some."""
         found: set[int] = set()
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             for start in range(0, len(user_ids), _CHUNK):
                 mine = segments.c.user_id.in_(user_ids[start : start + _CHUNK])
                 found.update(connection.scalars(sa.select(segments.c.user_id).where(mine).distinct()))
@@ -104,15 +103,15 @@ class Directory:
 
     def by_username(self, username: str) -> User | None:
         """Find the user with exactly this name."""
-        return self._one(users.c.username == username)
+        return self._one(_is(users.c.username, username))
 
     def by_email(self, email: str) -> User | None:
         """Find the user with exactly this address."""
-        return self._one(users.c.email == email)
+        return self._one(_is(users.c.email, email))
 
     def by_slack_uid(self, slack_uid: str) -> User | None:
         """Find the user with exactly this Slack id."""
-        return self._one(users.c.slack_uid == slack_uid)
+        return self._one(_is(users.c.slack_uid, slack_uid))
 
     def by_key(self, key: str) -> User | None:
         """Find a key's owner."""
@@ -124,14 +123,14 @@ class Directory:
 
     def all(self) -> list[User]:
         """List the users by id."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(sa.select(*_USER_COLUMNS).order_by(users.c.user_id))
             return [User(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name has this form
 
     def all_keys(self) -> list[KeyInfo]:
         """List all keys by user and age."""
         columns = (api_keys.c.user_id, api_keys.c.hint, api_keys.c.created_at_us)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(sa.select(*columns).order_by(api_keys.c.user_id, api_keys.c.created_at_us))
             return [KeyInfo(*row) for row in found]
 
@@ -179,12 +178,12 @@ class Directory:
 
     def version(self) -> int:
         """Tell how many changes there have been."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             value = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "directory_version"))
         return int(value or 0)
 
     def _one(self, *conditions: sa.ColumnElement[bool]) -> User | None:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(sa.select(*_USER_COLUMNS).where(*conditions)).one_or_none()
         return None if found is None else User(**found._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
@@ -201,21 +200,15 @@ class Directory:
         return added
 
     @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        try:
-            with self._database.reading() as connection:
-                yield connection
-        except sa.exc.OperationalError as error:
-            raise UnavailableError(f"The directory cannot be read: {error.orig}.") from error
-
-    @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        try:
-            with self._database.writing() as connection:
-                yield connection
-                bump_version(connection)
-        except sa.exc.OperationalError as error:
-            raise UnavailableError(f"The directory cannot be written: {error.orig}.") from error
+        with self._database.writing() as connection:
+            bump_version(connection)  # first: this row keeps every other change waiting until this one is through
+            yield connection
+
+
+def _is(column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:  # Any: some are null, some never
+    """Compare with what a request says: no stored text has a NUL, and PostgreSQL refuses to look for one."""
+    return sa.false() if "\0" in text else column == text
 
 
 def hash_key(key: str) -> bytes:
@@ -226,22 +219,25 @@ def hash_key(key: str) -> bytes:
 def set_zone(connection: sa.Connection, user_id: int, zone: str, now_us: int) -> None:
     """Switch a user's time zone, in the aggregator's transaction that moves the watermark over the command."""
     check_field("timezone", zone)
-    _update_user(connection, user_id, {"timezone": zone, "modified_at_us": now_us})
     bump_version(connection)
+    _update_user(connection, user_id, {"timezone": zone, "modified_at_us": now_us})
 
 
 def remove_user(connection: sa.Connection, user_id: int, now_us: int) -> None:
     """Remove a user and their keys and leave a tombstone, in a transaction of the aggregator; may be repeated."""
+    bump_version(connection)
     connection.execute(sa.delete(api_keys).where(api_keys.c.user_id == user_id))
     connection.execute(sa.delete(users).where(users.c.user_id == user_id))
     buried = connection.scalar(sa.select(tombstones.c.user_id).where(tombstones.c.user_id == user_id))
     if buried is None:
         connection.execute(sa.insert(tombstones).values(user_id=user_id, removed_at_us=now_us))
-    bump_version(connection)
 
 
 def bump_version(connection: sa.Connection) -> None:
-    """Tell every `KeyCache` that users or keys change with this transaction."""
+    """Tell every `KeyCache` that users or keys change with this transaction; other changes wait for its end.
+
+    It comes before anything else that a transaction does to the directory, so that no two wait for each other.
+    """
     counted = sa.cast(sa.cast(meta.c.value, sa.BigInteger) + 1, sa.Text)
     connection.execute(sa.update(meta).where(meta.c.name == "directory_version").values(value=counted))
 

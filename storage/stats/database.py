@@ -2,51 +2,64 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version as package_version
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import sqlalchemy as sa
 
-from schemas import tables
 from storage.errors import StorageError, UnavailableError
+from storage.stats import migrations
+from storage.stats.engines import Mode, make_engine, modes_of
 
-_BUSY_TIMEOUT_MS: Final = 10_000
-_MODE: Final = "heartline_mode"
-_BEGIN: Final = {"reading": "BEGIN", "writing": "BEGIN IMMEDIATE", "statements": None}
+_KINDS: Final = "use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 class Database:
-    """The SQL database behind `url` (`sqlite:///path`), its tables made where they are missing.
+    """The SQL database behind `url` (`sqlite:///PATH`, `postgresql://…`), its tables made where there are none.
 
-    Raises `StorageError` when it cannot be opened or was written by another version.
+    `migrate`: bring older tables up to date. Raises `StorageError` when the database was written by another version
+    (an older one: only without `migrate`), `UnavailableError` when it does not answer.
+
+    Whatever is asked of it raises `UnavailableError` where it cannot answer now (gone, full, too busy): then the
+    transaction has done nothing, unless it was its COMMIT that failed, whose outcome is unknown.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = sa.make_url(url)
-        if self.url.get_backend_name() != "sqlite":
-            raise StorageError(f"The stats database {url!r} is of no known kind: use sqlite:///PATH.")
-        self.engine = _sqlite_engine(self.url)
+    def __init__(self, url: str, *, migrate: bool = False) -> None:
         try:
-            self._create_schema()
-        except sa.exc.OperationalError as error:
-            raise UnavailableError(f"The stats database {url} cannot be opened: {error.orig}.") from error
+            self.url = sa.make_url(url)
+            self.engine = make_engine(self.url)
+        except (sa.exc.ArgumentError, KeyError) as error:
+            raise StorageError(f"The address of the stats database is of no known kind: {_KINDS}.") from error
+        self._engines = modes_of(self.engine)
+        try:
+            self._prepare(migrate=migrate)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether an answer takes a round trip through a network: too long for an event loop to wait."""
+        return self.url.get_backend_name() != "sqlite"
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Give one snapshot. Copy out what is needed and leave: a long one keeps the WAL from shrinking."""
-        with self.engine.connect() as connection, connection.begin():
+        """Give one snapshot. Copy out what is needed and leave: a long one keeps old rows from being cleaned up."""
+        with _connect(self._engines[Mode.READING]) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Give one transaction that holds the write lock from its start; it commits unless an exception leaves it."""
-        with self.engine.connect().execution_options(**{_MODE: "writing"}) as connection, connection.begin():
+        """Give one transaction; it commits unless an exception leaves it.
+
+        SQLite has one writer at a time. On PostgreSQL writers begin with the row that keeps their rivals away: the
+        shard's (`Shard.writing`), or that of the directory's version.
+        """
+        with _connect(self._engines[Mode.WRITING]) as connection, connection.begin():
             yield connection
 
     def statements(self) -> sa.Connection:
         """Give a connection for single statements: each sees what is committed, none keeps a transaction open."""
-        return self.engine.connect().execution_options(**{_MODE: "statements"})
+        return _connect(self._engines[Mode.STATEMENTS])
 
     def close(self) -> None:
         """Close every connection."""
@@ -58,51 +71,16 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _create_schema(self) -> None:
-        with self.writing() as connection:
-            tables.metadata.create_all(connection)
-            stored = connection.scalar(sa.select(tables.meta.c.value).where(tables.meta.c.name == "schema_version"))
-            if stored is None:
-                connection.execute(sa.insert(tables.meta), _first_facts())
-            elif int(stored) != tables.SCHEMA_VERSION:
-                raise StorageError(
-                    f"{self.url} has schema version {stored}, this is version {tables.SCHEMA_VERSION}: "
-                    "run the version of Heartline that wrote it, or move the folder away."
-                )
+    def _prepare(self, *, migrate: bool) -> None:
+        with self.reading() as connection:
+            stored = migrations.stored_version(connection)
+        if not migrations.is_current(stored):
+            with self.writing() as connection:
+                migrations.prepare(connection, migrate=migrate)
 
 
-def _first_facts() -> list[dict[str, str]]:
-    facts = {
-        "schema_version": str(tables.SCHEMA_VERSION),
-        "tzdata_version": package_version("tzdata"),
-        "directory_version": "0",
-    }
-    return [{"name": name, "value": value} for name, value in facts.items()]
-
-
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(
-        url,
-        connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
-        hide_parameters=True,  # errors are logged, and parameters tell of people
-    )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA cache_size=-65536")
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    begin = _BEGIN[connection.get_execution_options().get(_MODE, "reading")]
-    if begin:
-        connection.exec_driver_sql(begin)
+def _connect(engine: sa.Engine) -> sa.Connection:
+    try:
+        return engine.connect()
+    except sa.exc.TimeoutError as error:
+        raise UnavailableError("The stats database is unavailable: every connection to it is in use.") from error

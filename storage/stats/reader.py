@@ -4,44 +4,22 @@ A range [from, to) is read as whole months, the whole days that no month covers,
 (design.md, "The one idea"). Only a day at an end that the cut really divides is left to the heartbeats themselves.
 """
 
-import sqlite3
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from schemas.calendars import DAY_US, LIFETIME, UTC_DAYS, UTC_MONTHS, Period, local_calendar, month_of, period_at
+from schemas.calendars import DAY_US, LIFETIME, UTC_DAYS, UTC_MONTHS, local_calendar, month_of
 from schemas.dimensions import NULL, Dimension, Value, decode_value, encode_value
 from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.segment import Segment, merge_all
 from schemas.tables import segments, users
-from storage.errors import UnavailableError
 from storage.stats.database import Database
+from storage.stats.today import Today, TodayStatement
 
 _USERS_AT_ONCE: Final = 200
 """Users measured in one snapshot: 200 with 400 periods each stay well below a second."""
-
-_BUSY_TIMEOUT_S: Final = 1.0
-"""A reader of a WAL never waits for a writer, only for the rare moment in which the file is set up or recovered."""
-
-_TODAY: Final = """
-SELECT u.timezone, s.duration_us
-FROM users AS u
-LEFT JOIN segments AS s
-  ON s.user_id = u.user_id AND s.calendar = ? AND s.day = ? AND s.dimension = 0 AND s.value = ?
-WHERE u.user_id = ?
-"""
-
-
-class Today(NamedTuple):
-    """A user's total of one local day."""
-
-    duration_us: int
-    timezone: str
-    day: Period
 
 
 class Span(NamedTuple):
@@ -79,11 +57,15 @@ class LocalDays(NamedTuple):
 
 
 class StatsReader:
-    """Reads segments, each call in one snapshot; `database` is only read."""
+    """Reads segments, each call in one snapshot; `database` is only read.
+
+    `is_remote`: its calls take round trips through a network, too long for an event loop to wait.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._today = _TodayStatement(database)
+        self._today = TodayStatement(database)
+        self.is_remote = database.is_remote
 
     def today(self, user_id: int, timezone: str, now_us: int) -> Today | None:
         """Read a user's total of the local day that holds `now_us`; None when there is no such user.
@@ -128,12 +110,14 @@ class StatsReader:
     def days_with(self, user_id: int, span: Span, dimension: Dimension, values: Iterable[Value]) -> list[int]:
         """Find the UTC days of `span`, ascending, on which a user's heartbeats have any of `values`."""
         c = segments.c
+        encoded = (encode_value(value) for value in values)
         selection = sa.select(c.day).where(
             c.user_id == user_id,
             c.calendar == UTC_DAYS,
             c.day.between(span.from_us // DAY_US, (span.to_us - 1) // DAY_US),
             c.dimension == dimension,
-            c.value.in_([encode_value(value) for value in values]),
+            # No stored text has a NUL, and PostgreSQL refuses to look for one.
+            c.value.in_([text for text in encoded if "\0" not in text]),
         )
         with self._database.reading() as connection:
             return sorted(set(connection.scalars(selection)))
@@ -306,59 +290,3 @@ def _select_totals(
         )
     )
     return [(user_id, Segment(*rest)) for user_id, *rest in rows]
-
-
-class _TodayStatement:
-    """One prepared statement on a connection of its own: the status bar is asked far more often than anything else."""
-
-    def __init__(self, database: Database) -> None:
-        self._path = database.url.database or ""
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._days: dict[str, Period] = {}  # by calendar; there are some 600 zones
-
-    def read(self, user_id: int, timezone: str, now_us: int) -> Today | None:
-        while True:
-            calendar = local_calendar(timezone)
-            day = self._day(calendar, now_us)
-            row = self._select(calendar, day.day, user_id)
-            if row is None:
-                return None
-            if row[0] == timezone:
-                return Today(row[1] or 0, timezone, day)
-            timezone = row[0]
-
-    def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def _day(self, calendar: str, now_us: int) -> Period:
-        day = self._days.get(calendar)
-        if day is None or not day.start_us <= now_us < day.end_us:
-            day = self._days[calendar] = period_at(calendar, now_us)
-        return day
-
-    def _select(self, calendar: str, day: int, user_id: int) -> tuple[str, int | None] | None:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = _connect_read_only(self._path)
-                row: tuple[str, int | None] | None = self._connection.execute(
-                    _TODAY, (calendar, day, NULL, user_id)
-                ).fetchone()
-            except sqlite3.Error as error:
-                self._connection = None
-                raise UnavailableError(f"The stats database cannot be read: {error}.") from error
-            return row
-
-
-def _connect_read_only(path: str) -> sqlite3.Connection:
-    # "rw" for the WAL's index, without making an empty database where there is none.
-    address = f"file:{quote(path)}?mode=rw"
-    connection = sqlite3.connect(
-        address, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA query_only=ON")
-    return connection

@@ -1,27 +1,25 @@
 """The aggregator's statements: segments, last values and tail, many rows at once.
 
 Statements are SQLAlchemy's, compiled once and run by the driver: building them for each micro-batch would cost more
-than the database does.
+than the database does. PostgreSQL takes rows by COPY (`storage.stats.copying`).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.dimensions import GroupKey, decode_value, encode_value
 from schemas.placeholders import LastValues
 from schemas.tables import last_values, segments, tail
-
-_DIALECT: Final = sqlite.dialect()
+from storage.stats.copying import Row, copy_in, copy_over
 
 Groups = dict[GroupKey, list[int]]
 """The segments of one period: group → [first_us, last_us, duration_us, count]."""
 
-
-def _compiled(statement: sa.Insert) -> str:
-    return str(statement.compile(dialect=_DIALECT))
+_SQLITE: Final = sqlite.dialect()
+_POSTGRES: Final = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # it has no annotations
 
 
 def _upsert(table: sa.Table) -> str:
@@ -29,12 +27,13 @@ def _upsert(table: sa.Table) -> str:
     insert = sqlite.insert(table).values({c.name: sa.bindparam(c.name) for c in table.columns})
     keys = list(table.primary_key.columns)
     changed = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
-    return _compiled(insert.on_conflict_do_update(index_elements=keys, set_=changed))
+    return str(insert.on_conflict_do_update(index_elements=keys, set_=changed).compile(dialect=_SQLITE))
 
 
-_UPSERT_SEGMENT: Final = _upsert(segments)
-_UPSERT_LAST: Final = _upsert(last_values)
-_INSERT_TAIL: Final = _compiled(sa.insert(tail).values({c.name: sa.bindparam(c.name) for c in tail.columns}))
+_UPSERTS: Final = {table.name: _upsert(table) for table in (segments, last_values)}
+_INSERT_TAIL: Final = str(
+    sa.insert(tail).values({c.name: sa.bindparam(c.name) for c in tail.columns}).compile(dialect=_SQLITE)
+)
 
 _ONE_PERIOD: Final = sa.select(
     segments.c.dimension,
@@ -48,12 +47,24 @@ _ONE_PERIOD: Final = sa.select(
     segments.c.calendar == sa.bindparam("calendar"),
     segments.c.day == sa.bindparam("day"),
 )
-_SOME: Final = f"{_ONE_PERIOD.compile(dialect=_DIALECT)} LIMIT ?"
-_ONE_GROUP: Final = str(
-    _ONE_PERIOD.where(
-        segments.c.dimension == sa.bindparam("dimension"), segments.c.value == sa.bindparam("value")
-    ).compile(dialect=_DIALECT)
+_ONE_GROUP: Final = _ONE_PERIOD.where(
+    segments.c.dimension == sa.bindparam("dimension"), segments.c.value == sa.bindparam("value")
 )
+
+
+class _Reads(NamedTuple):
+    """How a dialect reads a period: so many of its segments, or one of them."""
+
+    some: str
+    one: str
+
+
+_READS: Final = {
+    dialect.name: _Reads(
+        f"{_ONE_PERIOD.compile(dialect=dialect)} LIMIT {placeholder}", str(_ONE_GROUP.compile(dialect=dialect))
+    )
+    for dialect, placeholder in ((_SQLITE, "?"), (_POSTGRES, "%s"))
+}
 
 
 class _LargePeriod(dict[GroupKey, list[int]]):
@@ -67,7 +78,8 @@ class _LargePeriod(dict[GroupKey, list[int]]):
     def get(self, key: GroupKey) -> list[int] | None:  # type: ignore[override] # nobody asks with a default
         if key not in self:
             mine = (*self._period, key[0], encode_value(key[1]))
-            found = self._connection.exec_driver_sql(_ONE_GROUP, mine).one_or_none()
+            read = _READS[self._connection.dialect.name].one
+            found = self._connection.exec_driver_sql(read, mine).one_or_none()
             if found is None:
                 return None
             self[key] = list(found[2:])
@@ -84,21 +96,19 @@ def load_groups(connection: sa.Connection, user_id: int, calendar: str, day: int
 
     `connection` is one for single statements, and stays open as long as the segments are used.
     """
-    rows = connection.exec_driver_sql(_SOME, (user_id, calendar, day, max_rows + 1)).all()
+    read = _READS[connection.dialect.name].some
+    rows = connection.exec_driver_sql(read, (user_id, calendar, day, max_rows + 1)).all()
     if len(rows) > max_rows:
         return _LargePeriod(connection, user_id, calendar, day)
     return {(d, decode_value(v)): [first, last, us, n] for d, v, first, last, us, n in rows}
 
 
-def save_groups(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def save_groups(connection: sa.Connection, rows: Sequence[Row]) -> None:
     """Write segments; `rows` as `segment_rows` gives them."""
-    if rows:
-        connection.exec_driver_sql(_UPSERT_SEGMENT, list(rows))
+    _save(connection, segments, rows)
 
 
-def segment_rows(
-    user_id: int, calendar: str, day: int, groups: Groups, keys: Iterable[GroupKey]
-) -> Iterable[tuple[Any, ...]]:
+def segment_rows(user_id: int, calendar: str, day: int, groups: Groups, keys: Iterable[GroupKey]) -> Iterable[Row]:
     """Give the rows of some groups of a period, columns in the order of the table."""
     for key in keys:
         yield (user_id, calendar, day, key[0], encode_value(key[1]), *groups[key])
@@ -117,14 +127,27 @@ def load_last_values(connection: sa.Connection, user_id: int, project: str) -> L
 
 def save_last_values(connection: sa.Connection, rows: Sequence[tuple[int, str, LastValues]]) -> None:
     """Write the newest language and branch of projects."""
-    if rows:
-        connection.exec_driver_sql(
-            _UPSERT_LAST,
-            [(u, project, v.language, v.language_at_us, v.branch, v.branch_at_us) for u, project, v in rows],
-        )
+    _save(
+        connection,
+        last_values,
+        [(u, project, v.language, v.language_at_us, v.branch, v.branch_at_us) for u, project, v in rows],
+    )
 
 
 def append_tail(connection: sa.Connection, rows: Sequence[tuple[str, int, int, int, int, int, int, bytes]]) -> None:
     """Add entries (log, shard, offset, user_id, min_us, max_us, count, value) to the tail."""
-    if rows:
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        copy_in(connection, tail, rows)
+    else:
         connection.exec_driver_sql(_INSERT_TAIL, list(rows))
+
+
+def _save(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        copy_over(connection, table, rows)
+    else:
+        connection.exec_driver_sql(_UPSERTS[table.name], list(rows))

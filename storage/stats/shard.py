@@ -6,7 +6,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from schemas.tables import shards
+from schemas.tables import meta, shards
 from storage.errors import FencedError, StorageError
 from storage.stats.database import Database
 
@@ -29,6 +29,7 @@ class Shard:
         """
         mine = sa.and_(shards.c.log == log, shards.c.shard == number)
         with database.writing() as connection:
+            _take_turns(connection)
             _refuse_other_logs(connection, log)
             taken = connection.execute(sa.update(shards).where(mine).values(epoch=shards.c.epoch + 1))
             if taken.rowcount == 0:
@@ -60,16 +61,24 @@ class Shard:
         self.offset = new
 
     def refresh(self) -> None:
-        """Read the watermark again after a COMMIT whose outcome is unknown. Raises `FencedError`."""
-        with self.database.reading() as connection:
+        """Read the watermark again after a COMMIT whose outcome is unknown. Raises `FencedError`.
+
+        Takes the row's lock, and so waits for the end of a transaction whose COMMIT may still be under way.
+        """
+        with self.database.writing() as connection:
             epoch, offset = connection.execute(
-                sa.select(shards.c.epoch, shards.c.offset).where(
-                    shards.c.log == self.log, shards.c.shard == self.number
-                )
+                sa.select(shards.c.epoch, shards.c.offset)
+                .where(shards.c.log == self.log, shards.c.shard == self.number)
+                .with_for_update()
             ).one()
         if epoch != self.epoch:
             raise FencedError(f"Shard {self.number} of log {self.log} has another owner now.")
         self.offset = offset
+
+
+def _take_turns(connection: sa.Connection) -> None:
+    """Let one process at a time take a shard, be it one that has no row yet."""
+    connection.execute(sa.select(meta.c.value).where(meta.c.name == "schema_version").with_for_update())
 
 
 def _refuse_other_logs(connection: sa.Connection, log: str) -> None:

@@ -18,10 +18,10 @@ WITHIN_S = 60
 
 
 class Running:
-    def __init__(self, folder, **config):
+    def __init__(self, folder, stats_url, **config):
         self.path = folder / "log.db"
         self.config = AggregatorConfig(**config)
-        self.database = Database(f"sqlite:///{folder}/stats.db")
+        self.database = Database(stats_url)
         self.lake = FolderLake(folder / "lake")
         self.log = SqliteLogReader(self.path)
         self.now_s = NOON / S

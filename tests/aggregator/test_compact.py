@@ -24,8 +24,8 @@ TOMORROW_S = (NOON + DAY) / S
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store.open(tmp_path)
+def store(tmp_path, stats_url):
+    opened = Store.open(tmp_path, stats_url)
     yield opened
     opened.database.close()
 

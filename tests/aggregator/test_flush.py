@@ -1,5 +1,3 @@
-import sqlite3
-
 import duckdb
 import polars as pl
 import pytest
@@ -16,8 +14,8 @@ EVER = 1 << 62
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store.open(tmp_path)
+def store(tmp_path, stats_url):
+    opened = Store.open(tmp_path, stats_url)
     yield opened
     opened.database.close()
 
@@ -176,9 +174,8 @@ def test_a_thousand_records_go_whatever_their_size(store):
 
 def test_a_damaged_tail_record_is_a_clear_error(store):
     store.append(7, beat(NOON))
-    with sqlite3.connect(store.folder / "stats.db") as connection:
-        connection.execute("UPDATE tail SET value = x'00'")
-    connection.close()
+    with store.database.writing() as connection:
+        connection.execute(sa.update(tail).values(value=b"\0"))
     flush = begin_flush(store.shard)
     with pytest.raises(StorageError, match="Tail records cannot be read"):
         write_files(flush, store.database, store.lake)

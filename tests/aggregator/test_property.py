@@ -177,11 +177,12 @@ def act(world, action, zone):
         world.command(SetZone(world.user_id, zone))
 
 
-def live_through(story, data):
+def live_through(databases, story, data):
     zone, batches, other_zone, cache_rows, rows_per_user = story
     sent = []
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(counter, "_ROWS_PER_USER", rows_per_user):
-        world = World(Path(folder), zone, cache_rows)
+        stats_url = databases.new(folder)
+        world = World(Path(folder), stats_url, zone, cache_rows)
         try:
             for requests, action in batches:
                 world.deliver(requests)
@@ -202,22 +203,23 @@ def live_through(story, data):
                 assert list(verify(world.database, world.lake)) == []
         finally:
             world.close()
+            databases.drop(stats_url)
 
 
 @given(stories(), st.data())
 @settings(max_examples=150, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # the soak alone takes time to shrink
-def test_whatever_comes_the_tables_equal_the_oracle(story, data):
-    live_through(story, data)
+def test_whatever_comes_the_tables_equal_the_oracle(databases, story, data):
+    live_through(databases, story, data)
 
 
 @pytest.mark.parametrize("behind", [1, 20, 63, 64, 65, 127, 200])
 @pytest.mark.parametrize("step_us", [20 * S, CAP_US - 1, CAP_US + 1])
-def test_a_second_editor_that_sends_late_finds_its_place(tmp_path, step_us, behind):
+def test_a_second_editor_that_sends_late_finds_its_place(tmp_path, stats_url, step_us, behind):
     """One editor is up to date; another's queue comes `behind` heartbeats later: in memory, at its edge and beyond."""
     start_us = utc("2024-03-04 23:00")
     first = [heartbeat(start_us + step_us * i, project="a", language="P", category="coding") for i in range(300)]
     second = [heartbeat(h["time_us"] + 7 * S, project="b", language="P", category="coding") for h in first]
-    world, sent = World(tmp_path, "Asia/Kolkata"), []
+    world, sent = World(tmp_path, stats_url, "Asia/Kolkata"), []
     try:
         for i in range(0, 300, 10):
             late = second[max(0, i - behind) : max(0, i + 10 - behind)]
@@ -231,5 +233,5 @@ def test_a_second_editor_that_sends_late_finds_its_place(tmp_path, step_us, behi
 @pytest.mark.soak
 @given(stories(), st.data())
 @settings(max_examples=20_000)
-def test_the_tables_equal_the_oracle_for_hours(story, data):
-    live_through(story, data)
+def test_the_tables_equal_the_oracle_for_hours(databases, story, data):
+    live_through(databases, story, data)

@@ -13,8 +13,8 @@ from tests.aggregator.running import Running
 from tests.stored import NOON, S, beat
 
 
-def test_a_log_older_than_the_stats_is_refused_before_anything_is_lost(tmp_path):
-    running = Running(tmp_path)
+def test_a_log_older_than_the_stats_is_refused_before_anything_is_lost(tmp_path, stats_url):
+    running = Running(tmp_path, stats_url)
     running.log.close()
     shutil.copy(running.path, tmp_path / "backup")
     append_now(running.path, heartbeat_records(1, [beat(NOON)]))
@@ -31,8 +31,8 @@ def test_a_log_older_than_the_stats_is_refused_before_anything_is_lost(tmp_path)
     running.close()
 
 
-def test_verify_agrees_about_projects_and_languages_that_are_placeholders_or_blank(tmp_path):
-    running = Running(tmp_path)
+def test_verify_agrees_about_projects_and_languages_that_are_placeholders_or_blank(tmp_path, stats_url):
+    running = Running(tmp_path, stats_url)
     sent = [
         beat(NOON, project="<<LAST_PROJECT>>", language="Python", branch="main"),
         beat(NOON + S, project="p", language=" ", branch="<<LAST_LANGUAGE>>"),

@@ -19,8 +19,8 @@ from tests.stored import DAY, NOON, S, beat
 
 
 @pytest.fixture
-def running(tmp_path):
-    made = Running(tmp_path, flush_interval_s=1e12)
+def running(tmp_path, stats_url):
+    made = Running(tmp_path, stats_url, flush_interval_s=1e12)
     yield made
     made.close()
 

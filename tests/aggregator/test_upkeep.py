@@ -37,8 +37,10 @@ class Held:
 
 
 @pytest.fixture
-def running(tmp_path):
-    made = Running(tmp_path, flush_interval_s=1e12)  # only at a stop: else the clock's jump may start a flush first
+def running(tmp_path, stats_url):
+    made = Running(
+        tmp_path, stats_url, flush_interval_s=1e12
+    )  # only at a stop: else the clock's jump may start a flush first
     yield made
     made.close()
 
@@ -155,8 +157,8 @@ def test_what_the_audit_repairs_is_not_spoiled_by_what_was_held_in_memory(runnin
     assert list(verify(running.database, running.lake)) == []
 
 
-def test_the_log_is_trimmed_although_compaction_fails(tmp_path, caplog):
-    running = Running(tmp_path, log_keep_s=0)
+def test_the_log_is_trimmed_although_compaction_fails(tmp_path, stats_url, caplog):
+    running = Running(tmp_path, stats_url, log_keep_s=0)
     fill(running)
     for file in (running.lake.root / "heartbeats").rglob("*.parquet"):
         file.unlink()
@@ -173,8 +175,8 @@ def test_the_log_is_trimmed_although_compaction_fails(tmp_path, caplog):
     running.close()
 
 
-def test_trimming_takes_one_chunk_at_a_time_so_that_ingest_commits_in_between(tmp_path):
-    running = Running(tmp_path, log_keep_s=0)
+def test_trimming_takes_one_chunk_at_a_time_so_that_ingest_commits_in_between(tmp_path, stats_url):
+    running = Running(tmp_path, stats_url, log_keep_s=0)
     records = [record for n in range(1100) for record in heartbeat_records(1, [beat(NOON + n * S)])]
     last = append_now(running.path, records)
     running.start().run_until(last)

@@ -24,9 +24,9 @@ NEVER_S = 1e12
 class World:
     """One user's heartbeats through a log, an aggregator and its database and lake; another user comes between."""
 
-    def __init__(self, folder, zone, cache_rows=1_000_000):
+    def __init__(self, folder, stats_url, zone, cache_rows=1_000_000):
         self.log_path = folder / "log.db"
-        self.database = Database(f"sqlite:///{folder / 'stats.db'}")
+        self.database = Database(stats_url)
         self.lake = FolderLake(folder / "lake")
         self.config = AggregatorConfig(flush_interval_s=NEVER_S, cache_rows=cache_rows)
         user, _ = Directory(self.database).add(NewUser(username="ann", timezone=zone))

@@ -4,8 +4,8 @@ from tests.query_api.world import World
 
 
 @pytest.fixture
-def world(tmp_path):
-    made = World(tmp_path)
+def world(tmp_path, stats_url):
+    made = World(tmp_path, stats_url)
     yield made
     made.close()
 

@@ -38,9 +38,10 @@ def test_a_cover_tiles_its_range_exactly(ends):
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory):
+def lived(tmp_path_factory, databases):
     """A user whose heartbeats lie around midnights and ends of months, partly flushed, partly late."""
-    world = World(tmp_path_factory.mktemp("ranges"))
+    folder = tmp_path_factory.mktemp("ranges")
+    world = World(folder, databases.new(folder))
     user, _ = world.add_user("ada")
     sent = []
     for number, day in enumerate([-400, 0, 31, 59, 1, -1, 30, 366, 100, 60]):

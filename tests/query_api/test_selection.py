@@ -36,9 +36,10 @@ def _phase(number):
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory):
+def lived(tmp_path_factory, databases):
     """A user whose days differ in what interleaves, partly flushed, partly late."""
-    world = World(tmp_path_factory.mktemp("selections"))
+    folder = tmp_path_factory.mktemp("selections")
+    world = World(folder, databases.new(folder))
     user, _ = world.add_user("ada")
     sent = []
     for number, day in enumerate([-400, 0, 31, 59, 1, -1, 30, 32, 200]):

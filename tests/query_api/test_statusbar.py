@@ -163,14 +163,16 @@ def test_the_bare_application_takes_its_own_paths_alone(world):
     assert not bare.matches("GET", "/api/v1/users/current/heartbeats")
 
 
-def test_a_database_that_is_away_gives_503_with_retry_after(world, ada, tmp_path):
+def test_a_database_that_is_away_gives_503_with_retry_after_and_is_found_again(world, ada, databases, stats_url):
     _, key = ada
     world.get(HACKATIME, key)
-    for file in tmp_path.glob("stats.db*"):
-        file.rename(file.with_name("away-" + file.name))
-    (tmp_path / "stats.db").mkdir()
-    bare = StatusBarApp(StatsReader(world.database), world.keys, "long", lambda: world.now_us)
+    reader = StatsReader(world.database)
+    bare = StatusBarApp(reader, world.keys, "long", lambda: world.now_us)
+    databases.cut_off(stats_url)
     answer = world.get(HACKATIME, key, app=bare)
+    databases.let_in(stats_url)
+    assert world.get(HACKATIME, key, app=bare).status_code == 200
+    reader.close()
     assert (answer.status_code, list(answer.json())) == (503, ["error"])
     assert int(answer.headers["retry-after"]) >= 1
 

@@ -14,9 +14,10 @@ DETAILED = "/api/compat/wakatime/v1/users/current/statusbar/today"
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory):
+def lived(tmp_path_factory, databases):
     """For each hard day: its user and key, and their heartbeats around its bounds; counted in two parts."""
-    world = World(tmp_path_factory.mktemp("zones"))
+    folder = tmp_path_factory.mktemp("zones")
+    world = World(folder, databases.new(folder))
     people = {}
     for number, name in enumerate(zones.DAYS):
         zone, date = zones.case(name)

@@ -46,9 +46,9 @@ def beats(start_us, *offsets_s, **fields):
 class World:
     """Everything that the query API reads, and the app itself; `now_us` is its clock."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, stats_url):
         self.now_us = NOON
-        self.database = Database(f"sqlite:///{folder}/stats.db")
+        self.database = Database(stats_url)
         self.directory = Directory(self.database)
         self.lake = FolderLake(folder / "lake")
         self.history = History(self.database, self.lake)

@@ -1,4 +1,3 @@
-import sqlite3
 import string
 
 import pytest
@@ -6,15 +5,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.tables import api_keys, tombstones, users
+from schemas.tables import api_keys, metadata, tombstones, users
 from storage.directory import Directory, DirectoryError, KeyCache, NewUser, remove_user, set_zone
 from storage.errors import UnavailableError
 from storage.stats import Database
 
 
 @pytest.fixture
-def database(tmp_path):
-    with Database(f"sqlite:///{tmp_path}/stats.db") as opened:
+def database(stats_url):
+    with Database(stats_url) as opened:
         yield opened
 
 
@@ -33,11 +32,13 @@ def test_a_new_key_is_a_lower_case_uuid4_and_finds_its_owner(directory):
     assert directory.by_key(key) == user == directory.by_id(user.user_id)
 
 
-def test_keys_are_stored_as_hashes_alone(directory, tmp_path):
+def test_keys_are_stored_as_hashes_alone(directory, database, tmp_path):
     _, key = directory.add(NewUser(username="ada"))
     _, given_key = directory.add(NewUser(username="bob", api_key="a-key-of-an-older-installation"))
-    directory._database.close()
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    with database.reading() as connection:
+        rows = [connection.execute(sa.select(table)).all() for table in metadata.sorted_tables]
+    database.close()
+    stored = repr(rows).encode() + b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"ada" in stored
     assert key.encode() not in stored
     assert given_key.encode() not in stored
@@ -179,8 +180,8 @@ def test_the_next_id_is_above_every_id_of_the_same_import(directory):
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(st.lists(st.one_of(st.none(), st.integers(1, 20), st.just("remove")), max_size=15))
-def test_no_id_is_ever_given_twice(tmp_path_factory, steps):
-    with Database(f"sqlite:///{tmp_path_factory.mktemp('ids')}/stats.db") as database:
+def test_no_id_is_ever_given_twice(databases, tmp_path_factory, steps):
+    with Database(databases.new(tmp_path_factory.mktemp("ids"))) as database:
         directory = Directory(database)
         ever = []
         for number, step in enumerate(steps):
@@ -350,13 +351,11 @@ def test_impossible_keys_have_no_owner(directory):
     assert len(cache._strangers) == 1
 
 
-def test_a_database_that_cannot_answer_is_unavailable_and_remembers_nothing(directory, tmp_path):
+def test_a_database_that_cannot_answer_is_unavailable_and_remembers_nothing(directory, databases, stats_url):
     user, key = directory.add(NewUser(username="ada"))
     cache = KeyCache(directory)
-    other = sqlite3.connect(tmp_path / "stats.db")
-    other.execute("ALTER TABLE api_keys RENAME TO hidden")
+    databases.cut_off(stats_url)
     with pytest.raises(UnavailableError):
         cache.owner(key)
-    other.execute("ALTER TABLE hidden RENAME TO api_keys")
-    other.close()
+    databases.let_in(stats_url)
     assert cache.owner(key) == user

@@ -13,8 +13,8 @@ EVER = 1 << 62
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store.open(tmp_path)
+def store(tmp_path, stats_url):
+    opened = Store.open(tmp_path, stats_url)
     yield opened
     opened.database.close()
 

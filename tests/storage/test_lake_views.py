@@ -9,8 +9,8 @@ from tests.stored import NOON, S, Store, beat
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store.open(tmp_path)
+def store(tmp_path, stats_url):
+    opened = Store.open(tmp_path, stats_url)
     opened.add_user(7, "Asia/Kolkata")
     opened.add_user(8)
     opened.append(7, beat(NOON, id=1, project="a", language="Go"), beat(NOON + 60 * S, id=2, project=None))
@@ -38,8 +38,8 @@ def test_heartbeats_are_those_of_live_files_and_tail(store):
     assert ask(store, "SELECT epoch_us(time) FROM heartbeats WHERE id = 2") == [(NOON + 60 * S,)]
 
 
-def test_an_empty_database_has_empty_views(tmp_path):
-    opened = Store.open(tmp_path)
+def test_an_empty_database_has_empty_views(tmp_path, stats_url):
+    opened = Store.open(tmp_path, stats_url)
     for view in ("heartbeats", "daily_stats", "users"):
         assert ask(opened, f"SELECT count(*) FROM {view}") == [(0,)]
     opened.database.close()

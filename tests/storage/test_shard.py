@@ -8,8 +8,8 @@ from storage.stats.shard import Shard
 
 
 @pytest.fixture
-def database(tmp_path):
-    with Database(f"sqlite:///{tmp_path}/stats.db") as opened:
+def database(stats_url):
+    with Database(stats_url) as opened:
         yield opened
 
 
