@@ -71,7 +71,8 @@ class FreeSpace:
 
 
 def _folders(settings: Settings) -> list[Path]:
-    return _distinct([settings.data, settings.log_path.parent, settings.stats_path.parent, settings.lake_path])
+    stats = [] if settings.stats_path is None else [settings.stats_path.parent]
+    return _distinct([settings.data, settings.log_path.parent, *stats, settings.lake_path])
 
 
 def _distinct(folders: Iterable[Path]) -> list[Path]:

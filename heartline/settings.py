@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,6 +17,10 @@ PLACES: Final = ("data", "log_url", "stats_url", "lake_url")
 
 _FOLLOWS: Final = "default_factory_not_called"
 """Pydantic's report about a setting whose default needs one that is wrong: no news."""
+
+
+_PASSWORD_BEFORE_HOST: Final = re.compile(r"(://[^:/@]*:).*(?=@)")
+_PASSWORD_PARAMETER: Final = re.compile(r"([?&]password=)[^&]*")
 
 
 class SettingsError(Exception):
@@ -36,7 +41,8 @@ class Settings(BaseSettings):
     # The embedded default needs no server.
     stats_url: str = Field(
         default_factory=lambda known: f"sqlite:///{known['data']}/stats.db",
-        description="stats tables, tail and users (`sqlite:///PATH`)",
+        description="stats tables, tail and users (`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`)",
+        repr=False,  # it may hold a password
     )
     # Beside the rest, so that one backup takes all.
     lake_url: str = Field(
@@ -79,12 +85,17 @@ class Settings(BaseSettings):
         _without_question_mark(str(folder))
         return folder
 
-    @field_validator("log_url", "stats_url")
+    @field_validator("log_url")
     @classmethod
-    def _check_sqlite_url(cls, url: str) -> str:
-        if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///"):
-            raise ValueError("must be sqlite:///PATH")
-        return _without_question_mark(url)
+    def _check_log_url(cls, url: str) -> str:
+        return _sqlite_url(url, "must be sqlite:///PATH")
+
+    @field_validator("stats_url")
+    @classmethod
+    def _check_stats_url(cls, url: str) -> str:
+        if url.startswith("postgresql://"):
+            return url
+        return _sqlite_url(url, "must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME")
 
     @field_validator("lake_url")
     @classmethod
@@ -99,9 +110,10 @@ class Settings(BaseSettings):
         return Path(self.log_url.removeprefix("sqlite:///"))
 
     @property
-    def stats_path(self) -> Path:
-        """The embedded stats database's file."""
-        return Path(self.stats_url.removeprefix("sqlite:///"))
+    def stats_path(self) -> Path | None:
+        """The embedded stats database's file; None where it is PostgreSQL."""
+        path = self.stats_url.removeprefix("sqlite:///")
+        return None if path == self.stats_url else Path(path)
 
     @property
     def lake_path(self) -> Path:
@@ -141,6 +153,12 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     return [_suggest(name, known) for name in unknown]
 
 
+def _sqlite_url(url: str, otherwise: str) -> str:
+    if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///"):
+        raise ValueError(otherwise)
+    return _without_question_mark(url)
+
+
 def _without_question_mark(path: str) -> str:
     if "?" in path:
         raise ValueError('must have no "?": in an address it ends the path')
@@ -156,12 +174,17 @@ def _explain(problem: Mapping[str, Any], flags: Mapping[str, Any]) -> str:
     # Any: pydantic describes errors of all types this way.
     name = str(problem["loc"][0])
     shown = f"--{name.replace('_', '-')}" if name in flags else variable(name)
-    wrong = "" if name == "stats_api_key" else f" is {str(problem['input'])[:100]!r}:"
+    wrong = "" if name == "stats_api_key" else f" is {_masked(str(problem['input']))[:100]!r}:"
     return f"{shown}{wrong} {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _text(value: object) -> str:
-    return "(set, not shown)" if isinstance(value, SecretStr) else _plain(value)
+    return "(set, not shown)" if isinstance(value, SecretStr) else _masked(_plain(value))
+
+
+def _masked(text: str) -> str:
+    """Hide the password of an address, wherever it may stand in one."""
+    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD_BEFORE_HOST.sub(r"\1***", text))
 
 
 def _plain(value: object) -> str:

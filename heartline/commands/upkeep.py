@@ -13,6 +13,7 @@ from heartline.settings import Settings, SettingsError
 from schemas.calendars import DAY_US, date_of, day_number
 from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.record import Command, Compact, Flush, Rebuild
+from schemas.tables import SCHEMA_VERSION
 from storage.directory import Directory, DirectoryError
 from storage.stats import Database
 
@@ -84,7 +85,15 @@ def status(settings: Settings) -> None:
     print_json(read_status(settings), indent=2)
 
 
-COMMANDS: Final = (verify, rebuild, flush, compact, status)
+@with_settings()
+def migrate(settings: Settings) -> None:
+    """Bring the stats database of an older version up to date; `heartline up` does by itself."""
+    prepare_folders(settings)
+    Database(settings.stats_url, migrate=True).close()
+    print_json({"schema_version": SCHEMA_VERSION})
+
+
+COMMANDS: Final = (verify, rebuild, flush, compact, status, migrate)
 
 
 def _ask(settings: Settings, command: Command, what: str, user_id: int = 0) -> None:

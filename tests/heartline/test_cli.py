@@ -16,6 +16,7 @@ import pytest
 from heartline.cli import main
 from schemas.heartbeat import Heartbeat
 from schemas.record import heartbeat_records
+from schemas.tables import SCHEMA_VERSION
 from storage.log.sqlite import SqliteLogReader, append_now
 
 HEARTLINE = Path(sys.executable).with_name("heartline")
@@ -364,3 +365,24 @@ def test_adding_a_user_loads_no_engine_of_columns(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "0 []"
+
+
+def test_migrate_makes_the_tables_and_says_their_version_and_newer_ones_are_refused_by_every_command(
+    run, ask, tmp_path
+):
+    assert ask("migrate") == [{"schema_version": SCHEMA_VERSION}]
+    assert ask("migrate") == [{"schema_version": SCHEMA_VERSION}], "as often as you like"
+    with closing(sqlite3.connect(tmp_path / "data" / "stats.db")) as newer:
+        newer.execute("UPDATE meta SET value = '9999' WHERE name = 'schema_version'")
+        newer.commit()
+    for command in (["migrate"], ["status"], ["users", "list"], ["verify"]):
+        code, out, (line,) = run(*command)
+        assert (code, out) == (2, [])
+        assert "has schema version 9999" in line
+
+
+def test_a_database_that_does_not_answer_is_one_line_without_its_password(run):
+    code, out, (line,) = run("users", "list", HEARTLINE_STATS_URL="postgresql://ann:very-secret@127.0.0.1:1/db")
+    assert (code, out) == (2, [])
+    assert "The stats database is unavailable" in line
+    assert "secret" not in line

@@ -51,7 +51,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch):
         ("flush_interval", "0"),
         ("access_log", "perhaps"),
         ("log_url", "kafka://host/topic"),
-        ("stats_url", "postgresql://host/name"),
+        ("stats_url", "mysql://host/name"),
         ("stats_url", "sqlite:///"),
         ("log_url", "sqlite:///log.db?mode=ro"),
         ("lake_url", "s3://bucket/path"),
@@ -76,6 +76,30 @@ def test_secrets_are_masked_wherever_settings_are_shown():
     assert "very-secret" not in str(settings.shown())
     assert settings.shown()["HEARTLINE_STATS_API_KEY"] == "(set, not shown)"
     assert settings.stats_api_key.get_secret_value() == "very-secret"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:very-secret@host:5432/db", "postgresql://ann:***@host:5432/db"),
+        ("postgresql://ann:very-secret:and@more@host/db", "postgresql://ann:***@host/db"),
+        ("postgresql://host/db?user=ann&password=very-secret&sslmode=require", "…&password=***&sslmode=require"),
+        ("postgresql://ann@host/db", "postgresql://ann@host/db"),
+        ("postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql"),
+    ],
+)
+def test_the_password_of_a_database_is_masked_wherever_settings_are_shown(url, shown):
+    settings = read_settings({"stats_url": url})
+    assert (settings.stats_url, settings.stats_path) == (url, None)
+    assert "very-secret" not in repr(settings) + str(settings.shown())
+    assert settings.shown()["HEARTLINE_STATS_URL"].endswith(shown.removeprefix("…"))
+    assert settings.environment()["HEARTLINE_STATS_URL"] == url, "the processes of `heartline up` need it"
+
+
+def test_the_password_in_an_address_that_is_refused_is_masked():
+    with pytest.raises(SettingsError) as refused:
+        read_settings({"stats_url": "mysql://ann:very-secret@host/db"})
+    assert "very-secret" not in str(refused.value)
 
 
 def test_every_setting_is_shown_and_described():
