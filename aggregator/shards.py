@@ -7,6 +7,7 @@ Who reads what, the log's group decides; that nobody else writes a shard is its 
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 import sqlalchemy as sa
@@ -32,14 +33,14 @@ class ShardReader(LogReader, Protocol):
 class Group(Protocol):
     """The readers of the shards that the log has given to this process."""
 
-    def readers(self, known: Collection[ShardReader], timeout_s: float) -> Sequence[ShardReader]:
+    def readers(self, known: Collection[object], timeout_s: float) -> Sequence[ShardReader]:
         """Give them once they are others than `known`, or after `timeout_s`. Whoever takes a reader closes it."""
 
     def report(self, shard: int, watermark: int) -> None:
         """Tell the log how far a shard is counted, for lag monitoring only."""
 
 
-OpenShard = Callable[[LogReader, int], Aggregator]
+OpenShard = Callable[[LogReader, int], AbstractContextManager[Aggregator]]
 """Takes a shard, given its reader and how many shards this process follows. Raises `StorageError`."""
 
 
@@ -96,8 +97,5 @@ class _Followed:
         self._reader.close()
 
     def _run(self) -> None:
-        self._aggregator = self._open(self._reader, self._shards)
-        try:
+        with self._open(self._reader, self._shards) as self._aggregator:
             self._aggregator.run(self.stop)
-        finally:
-            self._aggregator.close()

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from heartline.commands import dead_letters, log, services, sql, upkeep, users
+from heartline.commands import dead_letters, log, services, sql, topics, upkeep, users
 from heartline.places import StartError
 from heartline.settings import SettingsError, unknown_variables
 from storage.errors import StorageError
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(users.app, name="users")
 app.add_typer(log.app, name="log")
+app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
 for command in (*services.COMMANDS, *upkeep.COMMANDS, sql.sql):
     app.command()(command)

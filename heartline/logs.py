@@ -15,3 +15,5 @@ def configure(role: str) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=_FORMAT.format(role=role), force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # While a broker is away it writes 30 errors a second; our own lines say so once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -1,79 +1,104 @@
-"""Asking the owner of the shard: a command travels through the log, so that it is ordered with the heartbeats.
+"""Asking the owners of the shards: a command travels through the log, so that it is ordered with the heartbeats.
 
-Where an aggregator runs, it applies the command; where none does, this process becomes the aggregator until it is
-applied.
+Where an aggregator runs, it applies the command. Where none does, the embedded log lets this process become the
+aggregator until it is applied; with Kafka, the command waits for one.
 """
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from heartline.adapters import log_of
 from heartline.places import prepare_folders
 from heartline.settings import Settings
 from schemas.record import Command, command_record
 from schemas.tables import RUNNING, alarms, command_results
 from storage.errors import LockedError, StandstillError, StorageError
-from storage.log.sqlite import SqliteLogReader, append_now
+from storage.log import Place
+from storage.log.sqlite import SqliteLogReader
 from storage.stats import Database
 
 _LOOK_EVERY_S: Final = 0.05
 _ANSWER: Final = sa.select(command_results.c.error, command_results.c.answer)
 
+Answer = dict[str, Any]
+"""A JSON object. Any: each command has an answer of its own."""
+
 
 class RefusedError(StorageError):
-    """The owner could not apply the command; the text says why."""
+    """An owner could not apply the command; the text says why."""
 
 
-def ask(settings: Settings, command: Command, user_id: int = 0) -> dict[str, Any]:
-    """Append `command` to the log and wait until it is applied; return the owner's answer, a JSON object.
+def ask(settings: Settings, command: Command, user_id: int | None = None) -> Answer:
+    """Append `command` to the log and wait until it is applied; return the owner's answer.
 
-    `user_id` orders it with that user's heartbeats. Raises `RefusedError`, and `StorageError` where a place is away.
+    `user_id` orders it with that user's heartbeats; without one it goes to every shard, and the numbers of the answers
+    are added up. Raises `RefusedError`, and `StorageError` where a place is away.
     """
     prepare_folders(settings)
+    record = command_record(command, user_id or 0)
     with closing(Database(settings.stats_url)) as database:
-        offset = append_now(settings.log_path, [command_record(command, user_id)])
-        while True:
-            answer = _answer(database, offset)
-            if answer is not None:
-                return answer
-            try:
-                _apply_here(settings, database, offset)
-            except LockedError:
-                _refuse_standstill(database, offset)
-                time.sleep(_LOOK_EVERY_S)
+        places = log_of(settings).append(record, everywhere=user_id is None)
+        return _sum([_wait_for(settings, database, place) for place in places])
 
 
-def _answer(database: Database, offset: int) -> dict[str, Any] | None:
-    # The embedded database knows one log with one shard: the offset names the command.
+def _wait_for(settings: Settings, database: Database, place: Place) -> Answer:
+    while True:
+        answer = _answer(database, place)
+        if answer is not None:
+            return answer
+        try:
+            if settings.log_path is not None:
+                _apply_here(settings, settings.log_path, place)
+                continue
+        except LockedError:
+            pass  # somebody runs: the answer will come
+        _refuse_standstill(database, place)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _answer(database: Database, place: Place) -> Answer | None:
+    c = command_results.c
     with database.reading() as connection:
-        found = connection.execute(_ANSWER.where(command_results.c.offset == offset)).one_or_none()
+        mine = (c.log == place.log, c.shard == place.shard, c.offset == place.offset)
+        found = connection.execute(_ANSWER.where(*mine)).one_or_none()
     if found is None or (found.answer == RUNNING and found.error is None):
         return None
     if found.error is not None:
         raise RefusedError(found.error)
-    answer: dict[str, Any] = json.loads(found.answer)
+    answer: Answer = json.loads(found.answer)
     return answer
 
 
-def _refuse_standstill(database: Database, offset: int) -> None:
+def _refuse_standstill(database: Database, place: Place) -> None:
     """Raise `StandstillError` where the aggregator waits for somebody: the command would wait with it."""
     with database.reading() as connection:
-        reason = connection.scalar(sa.select(alarms.c.reason))
+        mine = (alarms.c.log == place.log, alarms.c.shard == place.shard)
+        reason = connection.scalar(sa.select(alarms.c.reason).where(*mine))
     if reason is not None:
-        raise StandstillError(f"{reason} The command waits in the log, at offset {offset}, until counting goes on.")
+        raise StandstillError(
+            f"{reason} The command waits in the log, at offset {place.offset}, until counting goes on."
+        )
 
 
-def _apply_here(settings: Settings, database: Database, offset: int) -> None:
-    """Be the aggregator up to `offset`. Raises `LockedError` while another one is."""
-    with closing(SqliteLogReader(settings.log_path, for_a_command=True)) as log:
-        # Loaded only by who has the lock: it takes a second.
-        from aggregator.service import Aggregator
-        from heartline.services import aggregator_config
-        from storage.lake.folder import FolderLake
+def _apply_here(settings: Settings, path: Path, place: Place) -> None:
+    """Be the aggregator up to the command. Raises `LockedError` while another one is."""
+    with closing(SqliteLogReader(path, for_a_command=True)) as log:
+        from heartline.services import open_shard  # loaded only by who has the lock: it takes a second
 
-        aggregator = Aggregator(database, log, FolderLake(settings.lake_path), aggregator_config(settings))
-        with closing(aggregator):
-            aggregator.run_until(offset)
+        with open_shard(settings, log) as aggregator:
+            aggregator.run_until(place.offset)
+
+
+def _sum(answers: Sequence[Answer]) -> Answer:
+    first, *others = answers
+    for answer in others:
+        for name, value in answer.items():
+            if isinstance(value, int):
+                first[name] += value
+    return first

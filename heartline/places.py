@@ -71,8 +71,8 @@ class FreeSpace:
 
 
 def _folders(settings: Settings) -> list[Path]:
-    stats = [] if settings.stats_path is None else [settings.stats_path.parent]
-    return _distinct([settings.data, settings.log_path.parent, *stats, settings.lake_path])
+    files = [path.parent for path in (settings.log_path, settings.stats_path) if path is not None]
+    return _distinct([settings.data, *files, settings.lake_path])
 
 
 def _distinct(folders: Iterable[Path]) -> list[Path]:

@@ -8,9 +8,10 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import ExitStack, aclosing, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -22,8 +23,9 @@ from storage.errors import BusyError, StorageError
 from storage.stats import Database
 
 if TYPE_CHECKING:  # each process loads what it runs, and nothing else
-    from aggregator.service import AggregatorConfig
+    from aggregator.service import Aggregator, AggregatorConfig
     from ingest.app import IngestApp
+    from storage.log import LogReader
     from storage.log.sqlite import SqliteLogReader
 
 logger = logging.getLogger(__name__)
@@ -99,25 +101,49 @@ async def query(
 
 def aggregate(settings: Settings, stop: threading.Event, ready: Ready) -> None:
     """Follow the log until `stop` is set, then count what is left and flush it."""
-    from aggregator.service import Aggregator
-    from storage.lake.folder import FolderLake
-
-    with ExitStack() as stack:
-        log = stack.enter_context(closing(_open_log(settings, stop)))
-        database = stack.enter_context(closing(Database(settings.stats_url)))
-        aggregator = Aggregator(database, log, FolderLake(settings.lake_path), aggregator_config(settings))
+    if settings.log_path is None:
+        _aggregate_shards(settings, stop, ready)
+        return
+    with closing(_open_log(settings.log_path, stop)) as log, open_shard(settings, log) as aggregator:
         ready()
         aggregator.run(stop)
 
 
-def _open_log(settings: Settings, stop: threading.Event) -> "SqliteLogReader":
+def _aggregate_shards(settings: Settings, stop: threading.Event, ready: Ready) -> None:
+    """Follow the shards that Kafka's group gives to this process."""
+    from aggregator.shards import follow
+    from heartline.adapters import topic_of
+    from storage.log.kafka_group import KafkaGroup
+    from storage.log.kafka_topics import check_topic
+
+    topic = topic_of(settings)
+    check_topic(topic)
+    Database(settings.stats_url).close()  # refuses to start where its tables are not this version's
+    with closing(KafkaGroup(topic, instance=settings.instance)) as group:
+        ready()
+        follow(group, partial(open_shard, settings), stop)
+
+
+@contextmanager
+def open_shard(settings: Settings, log: "LogReader", shards: int = 1) -> "Iterator[Aggregator]":
+    """Take a shard; each has connections of its own, so that none waits for another's."""
+    from aggregator.service import Aggregator
+    from storage.lake.folder import FolderLake
+
+    with closing(Database(settings.stats_url)) as database:
+        config = _config(settings, shards)
+        with closing(Aggregator(database, log, FolderLake(settings.lake_path), config)) as aggregator:
+            yield aggregator
+
+
+def _open_log(path: Path, stop: threading.Event) -> "SqliteLogReader":
     """Take the aggregator's end of the log, once a command that has it is done; `BusyError` if stopped before."""
     from storage.log.sqlite import SqliteLogReader
 
     waits = False
     while True:
         try:
-            return SqliteLogReader(settings.log_path)
+            return SqliteLogReader(path)
         except BusyError as error:
             if not waits:
                 logger.warning("The aggregator waits for a command to end: %s", error)
@@ -126,14 +152,14 @@ def _open_log(settings: Settings, stop: threading.Event) -> "SqliteLogReader":
                 raise
 
 
-def aggregator_config(settings: Settings) -> "AggregatorConfig":
-    """Give the aggregator its part of the settings."""
+def _config(settings: Settings, shards: int) -> "AggregatorConfig":
+    """Give the aggregator of one of `shards` shards its part of the settings."""
     from aggregator.service import AggregatorConfig
 
     return AggregatorConfig(
         flush_rows=settings.flush_rows,
         flush_interval_s=settings.flush_interval,
-        cache_rows=settings.cache_rows,
+        cache_rows=settings.cache_rows // shards,
         compact_files=settings.compact_files,
         log_keep_s=settings.log_keep,
         stop_within_s=_DRAIN_WITHIN_S,
@@ -157,10 +183,10 @@ async def _directory(settings: Settings) -> AsyncIterator[tuple[Database, KeyCac
 @asynccontextmanager
 async def _ingest(settings: Settings, keys: KeyCache, space: FreeSpace) -> "AsyncIterator[IngestApp]":
     """Give the ingest application; at the end, what it queued is made durable."""
+    from heartline.adapters import log_of
     from ingest.app import IngestApp, Limits
-    from storage.log.sqlite import SqliteLogWriter
 
-    log = SqliteLogWriter(settings.log_path, max_queued_bytes=settings.queue_bytes)
+    log = await log_of(settings).writer(settings.queue_bytes)
     try:
         async with _every(_CHECK_DISK_S, partial(asyncio.to_thread, space.check), "The disk"):
             yield IngestApp(log, keys, Limits(max_body_bytes=settings.max_body_bytes, ready=space.reason), _now_us)

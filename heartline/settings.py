@@ -19,6 +19,7 @@ _FOLLOWS: Final = "default_factory_not_called"
 """Pydantic's report about a setting whose default needs one that is wrong: no news."""
 
 
+_KAFKA_URL: Final = re.compile(r"kafka://[^/?#@]+/[A-Za-z0-9._-]{1,249}")
 _PASSWORD_BEFORE_HOST: Final = re.compile(r"(://[^:/@]*:).*(?=@)")
 _PASSWORD_PARAMETER: Final = re.compile(r"([?&]password=)[^&]*")
 
@@ -36,7 +37,8 @@ class Settings(BaseSettings):
     data: Path = Field(Path("./data"), description="folder of everything that is kept")
     # A file of its own: ingest's fsyncs do not wait for the aggregator's.
     log_url: str = Field(
-        default_factory=lambda known: f"sqlite:///{known['data']}/log.db", description="the log (`sqlite:///PATH`)"
+        default_factory=lambda known: f"sqlite:///{known['data']}/log.db",
+        description="the log (`sqlite:///PATH` or `kafka://HOST:PORT[,HOST:PORT]/TOPIC`)",
     )
     # The embedded default needs no server.
     stats_url: str = Field(
@@ -79,6 +81,33 @@ class Settings(BaseSettings):
     # A forged header must not name another address.
     trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For counts, comma-separated")
 
+    # Brokers of one's own network have neither.
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to Kafka: `SSL` for TLS, `SASL_` for a password"
+    )
+    # What most managed brokers take.
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="how Kafka checks the password"
+    )
+    # Named with the password.
+    kafka_username: str | None = Field(None, description="user of Kafka")
+    # No default is safe.
+    kafka_password: SecretStr | None = Field(None, description="password of Kafka's user")
+    # The machine's own list of authorities.
+    kafka_cafile: Path | None = Field(None, description="file of the authority that signed Kafka's certificates")
+    # Brokers that want no certificate from clients.
+    kafka_certfile: Path | None = Field(None, description="file of the client's certificate for Kafka")
+    # As above.
+    kafka_keyfile: Path | None = Field(None, description="file of the client's key for Kafka")
+    # Unnamed, an aggregator's shards go to others as soon as it stops.
+    instance: str | None = Field(
+        None,
+        pattern="[A-Za-z0-9._-]{1,100}",
+        description="name of this aggregator in Kafka's group; if it is back within 30 s, it goes on with its shards",
+    )
+    # The other services have a port of their own already.
+    metrics_port: int = Field(0, ge=0, le=65_535, description="port of `heartline aggregate` for `/metrics`; 0: none")
+
     @field_validator("data")
     @classmethod
     def _check_data(cls, folder: Path) -> Path:
@@ -88,7 +117,9 @@ class Settings(BaseSettings):
     @field_validator("log_url")
     @classmethod
     def _check_log_url(cls, url: str) -> str:
-        return _sqlite_url(url, "must be sqlite:///PATH")
+        if _KAFKA_URL.fullmatch(url):
+            return url
+        return _sqlite_url(url, "must be sqlite:///PATH or kafka://HOST:PORT[,HOST:PORT]/TOPIC")
 
     @field_validator("stats_url")
     @classmethod
@@ -105,15 +136,14 @@ class Settings(BaseSettings):
         return url
 
     @property
-    def log_path(self) -> Path:
-        """The embedded log's file."""
-        return Path(self.log_url.removeprefix("sqlite:///"))
+    def log_path(self) -> Path | None:
+        """The embedded log's file; None where it is Kafka."""
+        return _path_of(self.log_url)
 
     @property
     def stats_path(self) -> Path | None:
         """The embedded stats database's file; None where it is PostgreSQL."""
-        path = self.stats_url.removeprefix("sqlite:///")
-        return None if path == self.stats_url else Path(path)
+        return _path_of(self.stats_url)
 
     @property
     def lake_path(self) -> Path:
@@ -151,6 +181,11 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     known = [variable(name) for name in Settings.model_fields]
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     return [_suggest(name, known) for name in unknown]
+
+
+def _path_of(url: str) -> Path | None:
+    path = url.removeprefix("sqlite:///")
+    return None if path == url else Path(path)
 
 
 def _sqlite_url(url: str, otherwise: str) -> str:

@@ -1,23 +1,21 @@
 """How far everything is: what `heartline status` shows."""
 
-import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import sqlalchemy as sa
 
+from heartline.adapters import log_of
 from heartline.settings import Settings
 from schemas.tables import FileState, alarms, dead_letters, lake_files, shards, tail, users
-from storage.errors import UnavailableError
 from storage.stats import Database
 
 Counts = dict[str, int]
 
 
 def read_status(settings: Settings) -> dict[str, object]:
-    """Count what waits in the log and what lies in tail and lake. Raises `UnavailableError`."""
+    """Count what waits in the log (in all its shards) and what lies in tail and lake. Raises `UnavailableError`."""
     with closing(Database(settings.stats_url)) as database, database.reading() as connection:
-        counted = connection.scalar(sa.select(sa.func.max(shards.c.offset))) or 0
+        watermarks = connection.execute(sa.select(shards.c.log, shards.c.shard, shards.c.offset)).all()
         in_tail = _row(connection, sa.func.count(), sa.func.coalesce(sa.func.sum(tail.c.count), 0), source=tail)
         files, rows = _row(
             connection,
@@ -27,18 +25,24 @@ def read_status(settings: Settings) -> dict[str, object]:
             where=lake_files.c.state == FileState.LIVE,
         )
         (all_users,) = _row(connection, sa.func.count(), source=users)
-        alarm = connection.scalar(sa.select(alarms.c.reason))
+        reasons = connection.scalars(sa.select(alarms.c.reason).order_by(alarms.c.log, alarms.c.shard)).all()
         (letters,) = _row(connection, sa.func.count(), source=dead_letters)
-    last, waiting = _log_counts(settings.log_path, counted)
+    counted = {(log, shard): offset for log, shard, offset in watermarks}
+    ends = log_of(settings).ends()
+    lags = [end.offset - counted.get((end.log, end.shard), 0) for end in ends]
     return {
         "data": str(settings.data),
         "users": all_users,
         "heartbeats": in_tail[1] + rows,
-        "log": {"last_offset": last, "counted_offset": counted, "lag_records": waiting},
+        "log": {
+            "last_offset": sum(end.offset for end in ends),
+            "counted_offset": sum(end.offset for end in ends) - sum(lags),
+            "lag_records": sum(lags),
+        },
         "tail": {"records": in_tail[0], "heartbeats": in_tail[1]},
         "lake": {"files": files, "heartbeats": rows},
         "dead_letters": letters,
-        "alarm": alarm,
+        "alarm": " ".join(reasons) or None,
     }
 
 
@@ -50,16 +54,3 @@ def _row(
 ) -> list[int]:
     query = sa.select(*counts).select_from(source)
     return [int(value) for value in connection.execute(query if where is None else query.where(where)).one()]
-
-
-def _log_counts(path: Path, counted: int) -> tuple[int, int]:
-    """Give the last offset and how many records wait; read-only, beside whoever owns the log."""
-    if not path.exists():
-        return 0, 0
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
-            last = connection.execute('SELECT max("offset") FROM records').fetchone()[0]
-            waiting = connection.execute('SELECT count(*) FROM records WHERE "offset" > ?', (counted,)).fetchone()[0]
-    except sqlite3.Error as error:
-        raise UnavailableError(f"The log {path} cannot be read: {error}.") from error
-    return last or counted, waiting

@@ -61,7 +61,7 @@ def rebuild(
     prepare_folders(settings)
     with closing(Database(settings.stats_url)) as database:
         user_id = None if username is None else _user_id(database, username)
-    _ask(settings, Rebuild(user_id, first_day, last_day, accept_loss), "Recomputing", user_id or 0)
+    _ask(settings, Rebuild(user_id, first_day, last_day, accept_loss), "Recomputing", user_id)
 
 
 @with_settings()
@@ -96,7 +96,7 @@ def migrate(settings: Settings) -> None:
 COMMANDS: Final = (verify, rebuild, flush, compact, status, migrate)
 
 
-def _ask(settings: Settings, command: Command, what: str, user_id: int = 0) -> None:
+def _ask(settings: Settings, command: Command, what: str, user_id: int | None = None) -> None:
     from heartline.owner import ask
 
     with waiting(what):

@@ -70,7 +70,7 @@ class KafkaGroup:
             self._loop.close()
             raise
 
-    def readers(self, known: Collection[KafkaLogReader], timeout_s: float) -> list[KafkaLogReader]:
+    def readers(self, known: Collection[object], timeout_s: float) -> list[KafkaLogReader]:
         """Give the readers of the shards that are ours: once they are others than `known`, or after `timeout_s`.
 
         A shard that went away and came back has a new one. Whoever takes a reader closes it, before the group.

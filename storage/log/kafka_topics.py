@@ -38,6 +38,11 @@ def create_topic(topic: KafkaTopic, partitions: int, replication: int) -> None:
     _run(topic, _create(topic, partitions, replication))
 
 
+def topic_exists(topic: KafkaTopic) -> bool:
+    """Tell whether the brokers know the topic. Raises `UnavailableError`."""
+    return _run(topic, _exists(topic))
+
+
 def describe_topic(topic: KafkaTopic) -> TopicFacts:
     """Ask the brokers. Raises `StorageError` when there is no such topic, `UnavailableError`."""
     return _run(topic, describe(topic))
@@ -107,6 +112,14 @@ async def describe(topic: KafkaTopic) -> TopicFacts:
     entries = answers[0].to_object()["resources"][0]["config_entries"]
     settings = {entry["config_names"]: entry["config_value"] for entry in entries}
     return TopicFacts(identity, len(found["partitions"]), len(found["partitions"][0]["replicas"]), settings)
+
+
+async def _exists(topic: KafkaTopic) -> bool:
+    admin = await _admin(topic)
+    try:
+        return topic.name in await admin.list_topics()
+    finally:
+        await admin.close()
 
 
 async def _ends(topic: KafkaTopic) -> list[Place]:
