@@ -19,6 +19,7 @@ from aggregator.results import Answer, store_result
 from schemas.calendars import UTC_DAYS, is_zone, local_calendar
 from schemas.dimensions import Dimension
 from schemas.record import (
+    CloseLog,
     Command,
     Compact,
     DropLetter,
@@ -107,7 +108,7 @@ class CommandRunner:
             case Rebuild(user_id, first, last, accept_loss):
                 days = None if first is None or last is None else Days(first, last)
                 self._begin_rebuild(Job(user_id, days, accept_loss), offset)
-            case Flush():
+            case Flush() | CloseLog():
                 answer = {"heartbeats": self._flush_tail()}
             case Compact():
                 self._flush_tail()

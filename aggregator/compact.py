@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
 
-from aggregator.recompute import rebuild
+from aggregator.recompute import owned_by, rebuild
 from aggregator.recover import recover
 from aggregator.verify import Difference, audit
 from schemas.arrow import LAKE_SCHEMA, SORTED_BY
@@ -25,7 +25,7 @@ from storage.errors import StoppedError, StorageError
 from storage.lake import Lake, catalog
 from storage.lake.catalog import LakeFile
 from storage.lake.columns import ROW_GROUP_ROWS
-from storage.lake.jobs import clear_errors, open_duckdb, parquet_source
+from storage.lake.jobs import Scope, clear_errors, open_duckdb, parquet_source
 from storage.stats import Database
 from storage.stats.shard import Shard
 
@@ -51,10 +51,11 @@ _NEVER: Final = threading.Event()  # a stop that does not come
 
 
 class Compaction(NamedTuple):
-    """A rewrite under way: the files of a day, and the one that takes their place."""
+    """A rewrite under way: the files of a day, the one that takes their place, and whose stats may be audited."""
 
     old: tuple[LakeFile, ...]
     merged: LakeFile
+    owned: Scope
 
 
 def due_days(shard: Shard, *, min_files: int = MIN_FILES, now_s: float) -> list[list[LakeFile]]:
@@ -76,7 +77,7 @@ def begin_compaction(shard: Shard, of_day: Sequence[LakeFile]) -> Compaction:
     with shard.writing() as connection:
         catalog.give_up_writing(connection, shard.log, shard.number)
         catalog.announce(connection, shard.epoch, [merged])
-    return Compaction(tuple(of_day), merged)
+    return Compaction(tuple(of_day), merged, owned_by(shard))
 
 
 def write_compacted(
@@ -92,6 +93,8 @@ def write_compacted(
         _write_from(duck, lake, merged, _source(lake, compaction.old), stop=stop)
         source = _source(lake, [merged])
         rows_of = duck.execute(f"SELECT user_id, count(*) FROM {source} GROUP BY user_id ORDER BY user_id").fetchall()
+    owned = compaction.owned  # some may have been this shard's when their heartbeats came, and are no longer
+    rows_of = [(user_id, rows) for user_id, rows in rows_of if user_id % owned.shards == owned.shard]
     differences: list[Difference] = []
     for user_ids in _in_slices(rows_of):
         _refuse_if(stop)

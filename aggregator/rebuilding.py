@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from aggregator.counter import Counter
-from aggregator.recompute import rebuild_scope, scopes
+from aggregator.recompute import owned_by, rebuild_scope, scopes
 from aggregator.repair import Job, repair
 from aggregator.results import Answer, conclude, conclude_interrupted, store_result
 from storage.errors import FencedError
@@ -55,7 +55,7 @@ class Rebuilder:
         self._counter.forget()
         repaired = repair(self._shard, self._lake, self._flush, job)
         one = [] if job.user_id is None else [Scope(job.user_id, job.user_id)]
-        left = one or scopes(self._shard.database, self._lake)
+        left = one or scopes(self._shard.database, self._lake, within=owned_by(self._shard))
         with self._shard.writing(offset) as connection:
             store_result(connection, self._shard, offset, None)
         self._now = _UnderWay(offset, job, repaired, left)

@@ -21,6 +21,7 @@ from storage.errors import StorageError
 from storage.lake import Lake, catalog
 from storage.lake.jobs import (
     EVERYTHING,
+    USERS,
     Scope,
     Snapshot,
     open_duckdb,
@@ -72,7 +73,7 @@ CREATE OR REPLACE TEMP TABLE beats AS
 SELECT user_id, epoch_us(time) AS time_us, (epoch_us(time) // {DAY_US})::INTEGER AS utc_day, id,
     project, language, branch, editor, operating_system, machine, category
 FROM heartbeats
-WHERE user_id BETWEEN $first_user AND $last_user
+WHERE {USERS}
     AND time >= make_timestamptz($from_us) AND time < make_timestamptz($to_us)
 QUALIFY row_number() OVER (PARTITION BY user_id, time, id ORDER BY created_at) = 1
 """
@@ -132,7 +133,7 @@ _MEASURE_LIFETIMES: Final = f"""
 INSERT INTO computed
 WITH instants AS (
     SELECT DISTINCT user_id, id, epoch_us(time) AS time_us FROM heartbeats
-    WHERE user_id BETWEEN $first_user AND $last_user
+    WHERE {USERS}
 ),
 gaps AS (SELECT *, time_us - lag(time_us) OVER (PARTITION BY user_id ORDER BY time_us) AS gap_us FROM instants)
 SELECT user_id, '{LIFETIME}', 0, {int(Dimension.TOTAL)}, '', min(time_us), max(time_us), {_CAPPED_GAPS}, count(*)
@@ -171,9 +172,7 @@ class Inputs(NamedTuple):
 def take_inputs(connection: sa.Connection, scope: Scope = EVERYTHING) -> Inputs:
     """Copy out what the stats of a scope derive from, in the caller's transaction."""
     rows = connection.execute(
-        sa.select(users.c.user_id, users.c.timezone).where(
-            users.c.user_id.between(scope.first_user, scope.last_user), users.c.timezone != "UTC"
-        )
+        sa.select(users.c.user_id, users.c.timezone).where(scope.users(users.c.user_id), users.c.timezone != "UTC")
     )
     zones = {user_id: local_calendar(zone) for user_id, zone in rows}
     local = {user_id: calendar for user_id, calendar in zones.items() if calendar != UTC_DAYS}
@@ -195,7 +194,7 @@ def compute(duck: duckdb.DuckDBPyConnection, lake: Lake, inputs: Inputs, scope: 
         condition = _IS_ACTIVE if dimension is Dimension.ACTIVE else "true"
         duck.execute(_MEASURE.format(value=value, dimension=int(dimension), condition=condition))
     duck.execute(_MERGE_MONTHS)
-    duck.execute(_MEASURE_LIFETIMES, {"first_user": scope.first_user, "last_user": scope.last_user})
+    duck.execute(_MEASURE_LIFETIMES, scope.users_as_parameters())
     duck.execute(_MEASURE_FOLLOWED)  # last: months have none
     duck.execute(_CREATE_COMPUTED_VALUES)
 
@@ -207,7 +206,7 @@ def rebuild(shard: Shard, lake: Lake, user_id: int | None = None, days: Days | N
     stay. Runs where the shard is owned, with nothing being counted meanwhile; caches of stats are wrong afterwards.
     Raises `FencedError`; `StorageError` or `UnavailableError`, with nothing changed for those not yet done.
     """
-    wanted = scopes(shard.database, lake) if user_id is None else [Scope(user_id, user_id)]
+    wanted = scopes(shard.database, lake, within=owned_by(shard)) if user_id is None else [Scope(user_id, user_id)]
     return sum(rebuild_scope(shard, lake, scope, days) for scope in wanted)
 
 
@@ -229,7 +228,12 @@ def local_segments(database: Database, lake: Lake, user_id: int, calendar: str) 
     return while_files_vanish(attempt)
 
 
-def scopes(database: Database, lake: Lake, without: Container[str] = ()) -> list[Scope]:
+def owned_by(shard: Shard) -> Scope:
+    """Give all users of a shard: only these may its owner compute again."""
+    return Scope(shard=shard.number, shards=shard.shards())
+
+
+def scopes(database: Database, lake: Lake, without: Container[str] = (), *, within: Scope = EVERYTHING) -> list[Scope]:
     """Divide all users, those without heartbeats included, into ranges of ids with about 100,000 heartbeats each.
 
     `without`: paths of lake files that cannot be read.
@@ -237,13 +241,14 @@ def scopes(database: Database, lake: Lake, without: Container[str] = ()) -> list
     rows_of = while_files_vanish(lambda: rows_of_users(database, lake, without))
     ends: list[int] = []
     rows = 0
-    for user_id in sorted(rows_of):
+    for user_id in sorted(u for u in rows_of if u % within.shards == within.shard):
         rows += rows_of[user_id]
         if rows >= _CHUNK_ROWS:
             ends.append(user_id)
             rows = 0
     starts = [EVERYTHING.first_user, *(end + 1 for end in ends)]
-    return [Scope(first, last) for first, last in zip(starts, [*ends, EVERYTHING.last_user], strict=True)]
+    parts = zip(starts, [*ends, EVERYTHING.last_user], strict=True)
+    return [within._replace(first_user=first, last_user=last) for first, last in parts]
 
 
 def rows_of_users(database: Database, lake: Lake, without: Container[str] = ()) -> dict[int, int]:
@@ -325,7 +330,7 @@ def _replace_last_values(connection: sa.Connection, duck: duckdb.DuckDBPyConnect
 
 
 def _of_users(table: sa.Table, users_of: Scope) -> sa.ColumnElement[bool]:
-    return table.c.user_id.between(users_of.first_user, users_of.last_user)
+    return users_of.users(table.c.user_id)
 
 
 def _in_parts(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:

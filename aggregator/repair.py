@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from aggregator.checks.lake import Double, check_files, doubles
 from aggregator.checks.tail import TailDamage, check_tail
 from aggregator.compact import erase_user, rewrite
-from aggregator.recompute import Days, rows_of_users, scopes
+from aggregator.recompute import Days, owned_by, rows_of_users, scopes
 from aggregator.recover import recover
 from schemas.calendars import DAY_US
 from schemas.record import Kind
@@ -118,7 +118,7 @@ def _finish_removals(shard: Shard, lake: Lake) -> int:
     with shard.database.reading() as connection:
         removed = set(connection.scalars(sa.select(tombstones.c.user_id)))
         known = {u for table in (users, api_keys) for u in connection.scalars(sa.select(table.c.user_id).distinct())}
-    left = sorted(removed & (known | held.keys()))
+    left = sorted(u for u in removed & (known | held.keys()) if u % shard.shards() == shard.number)
     for user_id in left:
         logger.warning("Repaired: what was left of the removed user %d is erased", user_id)
         with shard.writing() as connection:
@@ -143,7 +143,8 @@ def _drop_doubles(shard: Shard, lake: Lake, flush: Callable[[], int], job: Job) 
 
 def _doubles(shard: Shard, lake: Lake, job: Job) -> list[Double]:
     one = [] if job.user_id is None else [Scope(job.user_id, job.user_id)]
-    return [double for scope in one or scopes(shard.database, lake) for double in _doubles_of(shard, lake, scope)]
+    parts = one or scopes(shard.database, lake, within=owned_by(shard))
+    return [double for scope in parts for double in _doubles_of(shard, lake, scope)]
 
 
 def _doubles_of(shard: Shard, lake: Lake, scope: Scope) -> list[Double]:
@@ -151,4 +152,4 @@ def _doubles_of(shard: Shard, lake: Lake, scope: Scope) -> list[Double]:
         snapshot = take_snapshot(connection, scope)
     with clear_errors(), open_duckdb() as duck:
         show_heartbeats(duck, lake, snapshot)
-        return doubles(duck, scope.first_user, scope.last_user)
+        return doubles(duck, scope)

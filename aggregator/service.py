@@ -69,7 +69,7 @@ class Aggregator:
         self._lake = lake
         self._config = config
         self._clock = clock
-        self._shard = Shard.take(database, log.name, log.shard)
+        self._shard = Shard.take(database, log.name, log.shard, log.shards)
         if log.end() < self._shard.offset:
             raise StorageError(
                 f"The log ends at offset {log.end()}, but {self._shard.offset} is counted already: it is older than "

@@ -8,20 +8,18 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from aggregator.recompute import rebuild_scope, scopes
+from aggregator.recompute import owned_by, rebuild_scope, rows_of_users, scopes
 from schemas.calendars import LIFETIME, UTC_DAYS, UTC_MONTHS, day_period
 from schemas.dimensions import Dimension
-from schemas.tables import meta, segments
+from schemas.tables import segments, shards
 from storage.errors import FencedError, StorageError
 from storage.lake import Lake
-from storage.lake.jobs import Scope
+from storage.lake.jobs import Scope, while_files_vanish
 from storage.stats.shard import Shard
 
 logger = logging.getLogger(__name__)
 
 _DAYS_AT_ONCE: Final = 20_000  # of one read transaction, well below a second
-
-_IS_VERSION: Final = meta.c.name == "tzdata_version"
 
 
 def apply_new_tzdata(shard: Shard, lake: Lake) -> Iterator[int]:
@@ -32,14 +30,16 @@ def apply_new_tzdata(shard: Shard, lake: Lake) -> Iterator[int]:
     tail cannot be read, the days stay as they are until the next start. Raises `FencedError`.
     """
     installed = package_version("tzdata")
+    is_mine = sa.and_(shards.c.log == shard.log, shards.c.shard == shard.number)
     with shard.database.reading() as connection:
-        stored = connection.scalar(sa.select(meta.c.value).where(_IS_VERSION))
+        stored = connection.scalar(sa.select(shards.c.tzdata_version).where(is_mine))
     if stored == installed:
         return
     try:
         done = 0
-        moved = sorted(set(_moved_users(shard)))
-        for scope, users in _narrowed(scopes(shard.database, lake) if moved else [], moved):
+        owned = owned_by(shard)
+        moved = _users(shard, lake) if stored is None else sorted(set(_moved_users(shard, owned)))
+        for scope, users in _narrowed(scopes(shard.database, lake, within=owned) if moved else [], moved):
             rebuild_scope(shard, lake, scope)
             done += users
             yield done
@@ -49,11 +49,16 @@ def apply_new_tzdata(shard: Shard, lake: Lake) -> Iterator[int]:
         logger.error("Local days stay as tzdata %s cut them until the next start: %s", stored, error)  # noqa: TRY400 - one line
         return
     with shard.writing() as connection:
-        connection.execute(sa.update(meta).where(_IS_VERSION).values(value=installed))
+        connection.execute(sa.update(shards).where(is_mine).values(tzdata_version=installed))
     logger.info("tzdata is %s now, was %s: the local days of %d users were cut anew.", installed, stored, done)
 
 
-def _moved_users(shard: Shard) -> Iterator[int]:
+def _users(shard: Shard, lake: Lake) -> list[int]:
+    """Give all who have heartbeats: their stats were never computed as this version does."""
+    return sorted(while_files_vanish(lambda: rows_of_users(shard.database, lake)))
+
+
+def _moved_users(shard: Shard, owned: Scope) -> Iterator[int]:
     """Find whose days are no longer what they were, by the days' first and last heartbeats.
 
     Days are intervals: while the first and the last heartbeat of each lie in it, so do all others.
@@ -61,7 +66,8 @@ def _moved_users(shard: Shard) -> Iterator[int]:
     c = segments.c
     page = (
         sa.select(c.user_id, c.calendar, c.day, c.first_us, c.last_us)
-        .where(c.dimension == Dimension.TOTAL, c.calendar.not_in([UTC_DAYS, UTC_MONTHS, LIFETIME]))
+        .where(owned.users(c.user_id), c.dimension == Dimension.TOTAL)
+        .where(c.calendar.not_in([UTC_DAYS, UTC_MONTHS, LIFETIME]))
         .order_by(c.user_id, c.calendar, c.day)
         .limit(_DAYS_AT_ONCE)
     )
@@ -90,4 +96,4 @@ def _narrowed(parts: Sequence[Scope], user_ids: Sequence[int]) -> Iterator[tuple
     for part in parts:
         held = user_ids[bisect_left(user_ids, part.first_user) : bisect_right(user_ids, part.last_user)]
         if held:
-            yield Scope(held[0], held[-1]), len(held)
+            yield part._replace(first_user=held[0], last_user=held[-1]), len(held)

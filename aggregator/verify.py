@@ -97,7 +97,7 @@ def findings(database: Database, lake: Lake, user_id: int | None = None) -> Iter
     scope = EVERYTHING if user_id is None else Scope(user_id, user_id)
     of_user = (lake_files.c.min_user <= scope.last_user, lake_files.c.max_user >= scope.first_user)
     files = list(check_files(database, lake, *of_user))
-    records = list(check_tail(database, tail.c.user_id.between(scope.first_user, scope.last_user)))
+    records = list(check_tail(database, scope.users(tail.c.user_id)))
     unreadable = Unreadable(
         frozenset(damage.file.path for damage in files if not damage.readable),
         (
@@ -174,13 +174,13 @@ def _check_scope(
                 *_compare(duck, last_values, stored[last_values], "computed_values"),
             ]
             differences = [difference for difference in found if not unreadable.concerns(difference.user_id)]
-            return doubles(duck, scope.first_user, scope.last_user), differences
+            return doubles(duck, scope), differences
 
     return while_files_vanish(attempt)
 
 
 def _stored(connection: sa.Connection, table: sa.Table, scope: Scope) -> list[tuple[Any, ...]]:
-    rows = connection.execute(sa.select(table).where(table.c.user_id.between(scope.first_user, scope.last_user)))
+    rows = connection.execute(sa.select(table).where(scope.users(table.c.user_id)))
     return [tuple(row) for row in rows]
 
 

@@ -21,17 +21,19 @@ from heartline.settings import Settings
 from storage.directory import Directory, KeyCache
 from storage.errors import BusyError, StorageError
 from storage.stats import Database
+from storage.stats.closing import is_closing
 
 if TYPE_CHECKING:  # each process loads what it runs, and nothing else
     from aggregator.service import Aggregator, AggregatorConfig
     from ingest.app import IngestApp
-    from storage.log import LogReader
+    from storage.log import LogReader, Place
     from storage.log.sqlite import SqliteLogReader
 
 logger = logging.getLogger(__name__)
 
 _REFRESH_KEYS_S = 0.5  # changes in the directory take effect within 2 s
 _CHECK_DISK_S = 1.0
+_LOOK_AT_LOG_S = 0.5  # `heartline log close` waits 2 s for it
 _DRAIN_WITHIN_S = 5.0  # the rest of a stop's 10 s is for the other processes
 _LOOK_FOR_LOCK_S = 0.2
 _BEHIND_THE_FRONT = "*"  # the only peer of a private Unix socket is the front, which names the client
@@ -54,7 +56,7 @@ async def front(
     from storage.stats.reader import StatsReader
 
     space = FreeSpace(settings)
-    async with _directory(settings) as (database, keys), _ingest(settings, keys, space) as ingest:
+    async with _directory(settings) as (database, keys), _ingest(settings, database, keys, space) as ingest:
         with closing(StatsReader(database)) as reader:
             status_bar = StatusBarApp(reader, keys, settings.statusbar_text, _now_us)
             async with aclosing(Forwarder(query_socket)) as forwarder:
@@ -69,7 +71,7 @@ async def ingest(settings: Settings, listener: socket.socket, stop: asyncio.Even
     from heartline.serving import serve
 
     space = FreeSpace(settings)
-    async with _directory(settings) as (_, keys), _ingest(settings, keys, space) as app:
+    async with _directory(settings) as (database, keys), _ingest(settings, database, keys, space) as app:
         guarded = Guard(Metrics(IngestAlone(app, space.reason)), "ingest", access_log=settings.access_log)
         await serve(guarded, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
 
@@ -181,17 +183,40 @@ async def _directory(settings: Settings) -> AsyncIterator[tuple[Database, KeyCac
 
 
 @asynccontextmanager
-async def _ingest(settings: Settings, keys: KeyCache, space: FreeSpace) -> "AsyncIterator[IngestApp]":
+async def _ingest(
+    settings: Settings, database: Database, keys: KeyCache, space: FreeSpace
+) -> "AsyncIterator[IngestApp]":
     """Give the ingest application; at the end, what it queued is made durable."""
     from heartline.adapters import log_of
     from ingest.app import IngestApp, Limits
 
-    log = await log_of(settings).writer(settings.queue_bytes)
+    log = log_of(settings)
+    writer = await log.writer(settings.queue_bytes)
     try:
-        async with _every(_CHECK_DISK_S, partial(asyncio.to_thread, space.check), "The disk"):
-            yield IngestApp(log, keys, Limits(max_body_bytes=settings.max_body_bytes, ready=space.reason), _now_us)
+        gate = _Gate(database, await asyncio.to_thread(log.ends))
+        limits = Limits(max_body_bytes=settings.max_body_bytes, ready=lambda: space.reason() or gate.reason)
+        async with (
+            _every(_CHECK_DISK_S, partial(asyncio.to_thread, space.check), "The disk"),
+            _every(_LOOK_AT_LOG_S, partial(asyncio.to_thread, gate.check), "The log"),
+        ):
+            yield IngestApp(writer, keys, limits, _now_us)
     finally:
-        await log.close()
+        await writer.close()
+
+
+class _Gate:
+    """Shut once the log is being closed: what it would still take would never be counted."""
+
+    def __init__(self, database: Database, shards: "list[Place]") -> None:
+        self._database = database
+        self._log = shards[0].log
+        self.reason: str | None = None
+        self.check()
+
+    def check(self) -> None:
+        """Look into the database. Raises `UnavailableError`."""
+        if is_closing(self._database, self._log):
+            self.reason = "The log is closed: heartbeats go to the one that follows it."
 
 
 @asynccontextmanager

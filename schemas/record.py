@@ -77,6 +77,10 @@ class Compact(msgspec.Struct, frozen=True, tag="compact"):
     """Rewrite closed days as one file each, where they are in small files."""
 
 
+class CloseLog(msgspec.Struct, frozen=True, tag="close_log"):
+    """Write the tail to Parquet: nothing comes after this record."""
+
+
 class RetryLetter(msgspec.Struct, frozen=True, tag="retry_letter"):
     """Count a dead letter after all; where that fails again, it stays."""
 
@@ -93,7 +97,7 @@ class DropLetter(msgspec.Struct, frozen=True, tag="drop_letter"):
     offset: int
 
 
-Command = SetZone | RemoveUser | Rebuild | Flush | Compact | RetryLetter | DropLetter
+Command = SetZone | RemoveUser | Rebuild | Flush | Compact | CloseLog | RetryLetter | DropLetter
 """What changes a user's past, or is asked of the shard's owner, ordered with the heartbeats (design.md)."""
 
 _line_encoder = msgspec.json.Encoder()

@@ -34,7 +34,7 @@ meta = sa.Table(
     sa.Column("name", _Text, primary_key=True),
     sa.Column("value", _Text, nullable=False),
 )
-"""Facts of the whole database: `schema_version`, `tzdata_version`, `directory_version` (grows with every change)."""
+"""Facts of the whole database: `schema_version`, `directory_version` (grows with every change)."""
 
 users = sa.Table(
     "users",
@@ -76,7 +76,17 @@ shards = sa.Table(
     sa.Column("shard", sa.Integer, primary_key=True),
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("offset", sa.BigInteger, nullable=False),  # the watermark: the last offset that is counted
+    sa.Column("tzdata_version", _Text),  # that cut its users' local days; null: all their stats are to be computed
 )
+
+logs = sa.Table(
+    "logs",
+    metadata,
+    sa.Column("log", _Text, primary_key=True),
+    sa.Column("closing_at_us", sa.BigInteger, nullable=False),
+    sa.Column("closed_at_us", sa.BigInteger),  # null: what it holds is still being counted
+)
+"""Logs that take no more heartbeats (`heartline log close`): from then on another one may follow."""
 
 alarms = sa.Table(
     "alarms",

@@ -16,14 +16,15 @@ from schemas.tables import FileState, lake_files
 from storage.errors import UnavailableError
 from storage.lake import Lake, catalog
 from storage.lake.catalog import LakeFile
+from storage.lake.jobs import USERS, Scope
 from storage.stats import Database
 
 _KEYS: Final = ("id", "user_id", "time")
 _ROWS_AT_ONCE: Final = 65_536
 _RESTORE_FILE: Final = "put it back from a backup, or give up the heartbeats in it: `heartline rebuild --accept-loss`"
 
-_DOUBLES: Final = """
-SELECT user_id, epoch_us(time), id, count(*) FROM heartbeats WHERE user_id BETWEEN $first_user AND $last_user
+_DOUBLES: Final = f"""
+SELECT user_id, epoch_us(time), id, count(*) FROM heartbeats WHERE {USERS}
 GROUP BY user_id, time, id HAVING count(*) > 1 ORDER BY user_id, time, id
 """
 
@@ -86,9 +87,9 @@ class Double(NamedTuple):
     times: int
 
 
-def doubles(duck: duckdb.DuckDBPyConnection, first_user: int, last_user: int) -> list[Double]:
+def doubles(duck: duckdb.DuckDBPyConnection, scope: Scope) -> list[Double]:
     """Find the doubled heartbeats of some users in the view `heartbeats`."""
-    found = duck.execute(_DOUBLES, {"first_user": first_user, "last_user": last_user}).fetchall()
+    found = duck.execute(_DOUBLES, scope.users_as_parameters()).fetchall()
     return [Double(*row) for row in found]
 
 

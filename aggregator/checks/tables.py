@@ -38,9 +38,11 @@ def check_tables(connection: sa.Connection) -> Iterator[Finding]:
 
 def _check_facts(connection: sa.Connection) -> Iterator[Finding]:
     facts = {row.name: row.value for row in connection.execute(sa.select(meta))}
-    if facts.get("tzdata_version") != package_version("tzdata"):
-        what = f"local days were cut by tzdata {facts.get('tzdata_version')}, {package_version('tzdata')} is installed"
-        yield Finding(meta.name, what, "the aggregator cuts them again when it starts")
+    installed = package_version("tzdata")
+    for (version,) in connection.execute(sa.select(shards.c.tzdata_version).distinct()):
+        if version != installed:
+            what = f"local days were cut by tzdata {version}, {installed} is installed"
+            yield Finding(shards.name, what, "the aggregator cuts them again when it starts")
     if not facts.get("directory_version", "").isdigit():
         yield Finding(meta.name, "directory_version is no number: changed keys go unnoticed", RESTORE)
 

@@ -32,12 +32,27 @@ _T = TypeVar("_T")
 
 
 class Scope(NamedTuple):
-    """Which heartbeats a job is about: users first_user..last_user, times [from_us, to_us)."""
+    """Which heartbeats a job is about: users first_user..last_user, those of a shard, times [from_us, to_us)."""
 
     first_user: int = -(1 << 63)
     last_user: int = (1 << 63) - 1
     from_us: int = -(1 << 62)
     to_us: int = 1 << 62
+    shard: int = 0
+    shards: int = 1
+
+    def users(self, user_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+        """Tell whether a row's user is in it."""
+        in_range = user_id.between(self.first_user, self.last_user)
+        return in_range if self.shards == 1 else sa.and_(in_range, user_id % self.shards == self.shard)
+
+    def users_as_parameters(self) -> dict[str, int]:
+        """Give what `USERS` asks for."""
+        return {name: getattr(self, name) for name in ("first_user", "last_user", "shard", "shards")}
+
+
+USERS: Final = "(user_id BETWEEN $first_user AND $last_user AND user_id % $shards = $shard)"
+"""`Scope.users` for DuckDB."""
 
 
 EVERYTHING: Final = Scope()
@@ -62,7 +77,7 @@ def take_snapshot(connection: sa.Connection, scope: Scope = EVERYTHING) -> Snaps
     """Find a scope's heartbeats, in the caller's transaction, which can end before a file is opened."""
     records = connection.execute(
         sa.select(tail.c.user_id, tail.c.count, tail.c.value).where(
-            tail.c.user_id.between(scope.first_user, scope.last_user),
+            scope.users(tail.c.user_id),
             tail.c.max_us >= scope.from_us,
             tail.c.min_us < scope.to_us,
         )

@@ -1,6 +1,7 @@
 """The log: an ordered, durable sequence for each shard."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from schemas.record import Record, StoredRecord
@@ -72,3 +73,9 @@ class Log(Protocol):
 
     def ends(self) -> list[Place]:
         """Give the last offset of each shard ever appended (0: none). Raises `UnavailableError`."""
+
+    def without_ingest(self) -> AbstractContextManager[float]:
+        """Keep ingests away meanwhile; gives the seconds after which those that run have noticed a closed log.
+
+        Raises `LockedError` where one runs that cannot notice.
+        """

@@ -1,14 +1,15 @@
 """The embedded log as services and commands find it: one shard, one ingest, one aggregator."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 from schemas.record import Record
 from storage.errors import UnavailableError
 from storage.log import Place
-from storage.log.sqlite import SqliteLogWriter, append_now
+from storage.log.sqlite import SqliteLogWriter, append_now, lock_ingest
 
 _FACTS: Final = (
     "SELECT (SELECT value FROM facts WHERE name = 'name'), (SELECT seq FROM sqlite_sequence WHERE name = 'records')"
@@ -44,3 +45,12 @@ class SqliteLog:
         except sqlite3.Error as error:
             raise UnavailableError(f"The log {self.path} cannot be read: {error}.") from error
         return [Place(name, 0, last or 0)]
+
+    @contextmanager
+    def without_ingest(self) -> Iterator[float]:
+        """Hold ingest's lock: none runs, so that there is nothing to wait for. Raises `LockedError` while one does."""
+        lock = lock_ingest(self.path)
+        try:
+            yield 0.0
+        finally:
+            lock.release()

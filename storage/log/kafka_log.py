@@ -1,12 +1,17 @@
 """The log on Kafka as services and commands find it: a topic, its partitions the shards."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from schemas.record import Record
 from storage.log import Place
 from storage.log.kafka import KafkaTopic, shard_of
 from storage.log.kafka_topics import check_topic, describe_topic, ends_of
-from storage.log.kafka_writer import KafkaLogWriter, append_now
+from storage.log.kafka_writer import SEND_WITHIN_S, KafkaLogWriter, append_now
+
+_NOTICED_WITHIN_S: Final = 2.0
 
 
 class KafkaLog:
@@ -29,3 +34,8 @@ class KafkaLog:
     def ends(self) -> list[Place]:
         """Give the last offset of each shard ever appended (0: none). Raises `StorageError`, `UnavailableError`."""
         return ends_of(self.topic)
+
+    @contextmanager
+    def without_ingest(self) -> Iterator[float]:
+        """Ask for patience: ingests look at the database every half second, and a send has its deadline."""
+        yield _NOTICED_WITHIN_S + SEND_WITHIN_S

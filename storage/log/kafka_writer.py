@@ -17,6 +17,9 @@ from storage.log.kafka import KafkaTopic, headers_of, key_of, shard_of
 
 logger = logging.getLogger(__name__)
 
+SEND_WITHIN_S: Final = 10.0
+"""A record that the brokers have not taken by then is refused, and never sent again."""
+
 _MAX_BATCH_BYTES: Final = 1_000_000  # a broker takes 1 MiB by default; a batch is one write and one fsync there
 _METADATA_AGE_MS: Final = 10_000  # how late a raised number of partitions may be noticed
 _START_DEADLINES: Final = 3  # for each server; what aiokafka asks has deadlines of its own, and leaks when cancelled
@@ -33,7 +36,7 @@ class KafkaLogWriter:
     freed, and another one takes over as soon as the brokers answer.
     """
 
-    def __init__(self, topic: KafkaTopic, *, max_queued_bytes: int, deadline_s: float = 10.0) -> None:
+    def __init__(self, topic: KafkaTopic, *, max_queued_bytes: int, deadline_s: float = SEND_WITHIN_S) -> None:
         self._topic = topic
         self._max_queued_bytes = max_queued_bytes
         self._deadline_s = deadline_s
@@ -185,6 +188,8 @@ async def _append_once(topic: KafkaTopic, records: Sequence[Record], shard: int 
         await writer.close()
 
 
-def append_now(topic: KafkaTopic, records: Sequence[Record], shard: int | None = None, deadline_s: float = 10.0) -> int:
+def append_now(
+    topic: KafkaTopic, records: Sequence[Record], shard: int | None = None, deadline_s: float = SEND_WITHIN_S
+) -> int:
     """Append from a command, to the given or the user's shard; return the last offset. Raises `UnavailableError`."""
     return asyncio.run(_append_once(topic, records, shard, deadline_s))

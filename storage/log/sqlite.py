@@ -108,6 +108,11 @@ def _doorbell_path(path: Path) -> Path:
     return path.with_name(path.name + "-doorbell")
 
 
+def lock_ingest(path: Path) -> FileLock:
+    """Be the one ingest of the log. Raises `LockedError`."""
+    return FileLock(path.with_name(path.name + "-ingest.lock"), "the embedded log takes one ingest; more need Kafka.")
+
+
 class _Waiting:
     """A request that waits for its records to be durable."""
 
@@ -126,9 +131,7 @@ class SqliteLogWriter:
     """
 
     def __init__(self, path: Path, *, max_queued_bytes: int) -> None:
-        self._lock = FileLock(
-            path.with_name(path.name + "-ingest.lock"), "the embedded log takes one ingest; more need Kafka."
-        )
+        self._lock = lock_ingest(path)
         self._connection = _open(path)
         self._bell = Bell(_doorbell_path(path))
         self._loop = asyncio.get_running_loop()

@@ -5,7 +5,6 @@ databases, and knows nothing of the tables as they are today: it must do the sam
 """
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import version as package_version
 from typing import Final
 
 import sqlalchemy as sa
@@ -15,7 +14,20 @@ from storage.errors import StorageError
 
 Step = Callable[[sa.Connection], None]
 
-STEPS: Final[Mapping[int, Step]] = {}
+
+def _to_2(connection: sa.Connection) -> None:
+    """Add alarms and closed logs; shards know their tzdata. Stats get the sums by the earlier heartbeat's project."""
+    for statement in (
+        """CREATE TABLE IF NOT EXISTS alarms (log TEXT NOT NULL, shard INTEGER NOT NULL, reason TEXT NOT NULL,
+        raised_at_us BIGINT NOT NULL, gap_end BIGINT, accepted BOOLEAN NOT NULL, PRIMARY KEY (log, shard))""",
+        "CREATE TABLE logs (log TEXT NOT NULL, closing_at_us BIGINT NOT NULL, closed_at_us BIGINT, PRIMARY KEY (log))",
+        "ALTER TABLE shards ADD COLUMN tzdata_version TEXT",
+        "DELETE FROM meta WHERE name = 'tzdata_version'",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+STEPS: Final[Mapping[int, Step]] = {2: _to_2}
 """The version that a step makes, from the one before → the step. Version 1 is the first."""
 
 _ADVISORY_LOCK: Final = 0x48454152  # "HEAR": of everyone who makes or changes tables
@@ -74,7 +86,6 @@ def _lock(connection: sa.Connection) -> None:
 def _first_facts() -> list[dict[str, str]]:
     facts = {
         "schema_version": str(tables.SCHEMA_VERSION),
-        "tzdata_version": package_version("tzdata"),
         "directory_version": "0",
     }
     return [{"name": name, "value": value} for name, value in facts.items()]

@@ -1,41 +1,53 @@
 """Ownership of a shard: the fence before every transaction that writes anything of it (design.md, commit protocol)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as package_version
 from typing import Self
 
 import sqlalchemy as sa
 
-from schemas.tables import meta, shards
+from schemas import tables
 from storage.errors import FencedError, StorageError
 from storage.stats.database import Database
 
 
 class Shard:
-    """A taken shard: its epoch, and the watermark as last seen committed."""
+    """A taken shard: its epoch, and the watermark as last seen committed.
 
-    def __init__(self, database: Database, log: str, number: int, epoch: int, offset: int) -> None:
+    `shards` tells how many the log has now: users whose id leaves `number` as its remainder are this one's.
+    """
+
+    def __init__(
+        self, database: Database, log: str, number: int, shards: Callable[[], int], epoch: int, offset: int
+    ) -> None:
         self.database = database
         self.log = log
         self.number = number
+        self.shards = shards
         self.epoch = epoch
         self.offset = offset
 
     @classmethod
-    def take(cls, database: Database, log: str, number: int = 0) -> Self:
+    def take(cls, database: Database, log: str, number: int = 0, shards: Callable[[], int] = lambda: 1) -> Self:
         """Become the shard's owner: every earlier owner is fenced from now on.
 
         Raises `StorageError` when the database belongs to another log.
         """
-        mine = sa.and_(shards.c.log == log, shards.c.shard == number)
+        c = tables.shards.c
+        mine = sa.and_(c.log == log, c.shard == number)
         with database.writing() as connection:
             _take_turns(connection)
             _refuse_other_logs(connection, log)
-            taken = connection.execute(sa.update(shards).where(mine).values(epoch=shards.c.epoch + 1))
+            taken = connection.execute(sa.update(tables.shards).where(mine).values(epoch=c.epoch + 1))
             if taken.rowcount == 0:
-                connection.execute(sa.insert(shards).values(log=log, shard=number, epoch=1, offset=0))
-            epoch, offset = connection.execute(sa.select(shards.c.epoch, shards.c.offset).where(mine)).one()
-        return cls(database, log, number, epoch, offset)
+                connection.execute(
+                    sa.insert(tables.shards).values(
+                        log=log, shard=number, epoch=1, offset=0, tzdata_version=package_version("tzdata")
+                    )
+                )
+            epoch, offset = connection.execute(sa.select(c.epoch, c.offset).where(mine)).one()
+        return cls(database, log, number, shards, epoch, offset)
 
     @contextmanager
     def writing(self, offset: int | None = None) -> Iterator[sa.Connection]:
@@ -46,12 +58,12 @@ class Shard:
         new = self.offset if offset is None else offset
         with self.database.writing() as connection:
             moved = connection.execute(
-                sa.update(shards)
+                sa.update(tables.shards)
                 .where(
-                    shards.c.log == self.log,
-                    shards.c.shard == self.number,
-                    shards.c.epoch == self.epoch,
-                    shards.c.offset == self.offset,
+                    tables.shards.c.log == self.log,
+                    tables.shards.c.shard == self.number,
+                    tables.shards.c.epoch == self.epoch,
+                    tables.shards.c.offset == self.offset,
                 )
                 .values(offset=new)
             )
@@ -67,8 +79,8 @@ class Shard:
         """
         with self.database.writing() as connection:
             epoch, offset = connection.execute(
-                sa.select(shards.c.epoch, shards.c.offset)
-                .where(shards.c.log == self.log, shards.c.shard == self.number)
+                sa.select(tables.shards.c.epoch, tables.shards.c.offset)
+                .where(tables.shards.c.log == self.log, tables.shards.c.shard == self.number)
                 .with_for_update()
             ).one()
         if epoch != self.epoch:
@@ -78,13 +90,18 @@ class Shard:
 
 def _take_turns(connection: sa.Connection) -> None:
     """Let one process at a time take a shard, be it one that has no row yet."""
-    connection.execute(sa.select(meta.c.value).where(meta.c.name == "schema_version").with_for_update())
+    connection.execute(sa.select(tables.meta.c.value).where(tables.meta.c.name == "schema_version").with_for_update())
 
 
 def _refuse_other_logs(connection: sa.Connection, log: str) -> None:
-    other = connection.scalar(sa.select(shards.c.log).where(shards.c.log != log).limit(1))
+    """Keep a database to one log at a time: another may follow once it is closed, and a closed one is done."""
+    closed = set(connection.scalars(sa.select(tables.logs.c.log).where(tables.logs.c.closed_at_us.is_not(None))))
+    if log in closed:
+        raise StorageError(f"Log {log} is closed: name the one that follows it in HEARTLINE_LOG_URL.")
+    followed = tables.shards.c.log
+    other = connection.scalar(sa.select(followed).where(followed != log, followed.not_in(closed)).limit(1))
     if other is not None:
         raise StorageError(
-            f"The stats database follows log {other}, but the log at hand is {log}. "
-            "Put the old log file back, or start with an empty data folder."
+            f"The stats database follows log {other}, but the log at hand is {log}. Put the old log back; to leave it "
+            "for good, run `heartline log close` with its HEARTLINE_LOG_URL; or start with an empty data folder."
         )

@@ -12,7 +12,7 @@ from aggregator.tzdata import apply_new_tzdata
 from aggregator.verify import findings, verify
 from schemas import calendars
 from schemas.record import SetZone
-from schemas.tables import meta, segments
+from schemas.tables import segments, shards
 from tests.aggregator.world import World, heartbeat
 from tests.stored import DAY, NOON, S
 
@@ -27,12 +27,12 @@ def change(world, statement):
 
 
 def store_version(world, value):
-    change(world, sa.update(meta).where(meta.c.name == "tzdata_version").values(value=value))
+    change(world, sa.update(shards).values(tzdata_version=value))
 
 
 def stored_version(world):
     with world.database.reading() as connection:
-        return connection.scalar(sa.select(meta.c.value).where(meta.c.name == "tzdata_version"))
+        return connection.scalar(sa.select(shards.c.tzdata_version))
 
 
 def cut_by_older_rules(world, monkeypatch, shift_us=HOUR):
@@ -59,7 +59,7 @@ def test_days_that_a_new_tzdata_cuts_elsewhere_are_right_after_the_start(world, 
     right = world.segments()
     cut_by_older_rules(world, monkeypatch)
     assert world.segments() != right
-    assert any(str(finding).startswith("meta: local days were cut by tzdata 2001.1") for finding in all_of(world))
+    assert any(str(finding).startswith("shards: local days were cut by tzdata 2001.1") for finding in all_of(world))
     world.restart()
     while world.aggregator.step():
         pass
