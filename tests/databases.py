@@ -27,6 +27,15 @@ class SqliteFiles:
     def let_in(self, url):
         self._run(url, "ALTER TABLE hidden RENAME TO users")
 
+    def refuse_inserts(self, connection, table):
+        """Let every INSERT into a table fail, until `take_inserts`."""
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+
+    def take_inserts(self, connection, table):  # noqa: ARG002 - a trigger of SQLite has a name of its own
+        connection.exec_driver_sql("DROP TRIGGER refuse")
+
     def _run(self, url, statement):
         with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             connection.execute(statement)
@@ -49,6 +58,16 @@ class PostgresDatabases:
 
     def let_in(self, url):
         self._server.let_in(url)
+
+    def refuse_inserts(self, connection, table):
+        connection.exec_driver_sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE check_violation USING MESSAGE = 'no room'; END $$"
+        )
+        connection.exec_driver_sql(f"CREATE TRIGGER refuse BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()")
+
+    def take_inserts(self, connection, table):
+        connection.exec_driver_sql(f"DROP TRIGGER refuse ON {table}")
 
 
 def kinds_for(module):

@@ -28,6 +28,7 @@ def beat(time_us, **fields):
 @dataclasses.dataclass
 class Store:
     folder: Path
+    url: str
     database: Database
     lake: FolderLake
     shard: Shard
@@ -35,7 +36,7 @@ class Store:
     @classmethod
     def open(cls, folder, stats_url):
         database = Database(stats_url)
-        return cls(folder, database, FolderLake(folder / "lake"), Shard.take(database, "log"))
+        return cls(folder, stats_url, database, FolderLake(folder / "lake"), Shard.take(database, "log"))
 
     @property
     def history(self):

@@ -194,19 +194,17 @@ def test_the_bound_on_memory_changes_no_answer(bench):
 
 
 @pytest.mark.parametrize("table", [segments, last_values, tail], ids=lambda table: table.name)
-def test_a_micro_batch_stands_or_falls_as_a_whole_with_its_watermark(bench, table):
+def test_a_micro_batch_stands_or_falls_as_a_whole_with_its_watermark(bench, databases, table):
     bench.count(bench.record(beat(0, project="a", language="Go")))
     before = {t: bench.rows(t) for t in (segments, last_values, tail, shards)}
     with bench.database.writing() as connection:
-        connection.exec_driver_sql(
-            f"CREATE TRIGGER full BEFORE INSERT ON {table.name} BEGIN SELECT RAISE(ABORT, 'no room'); END"
-        )
+        databases.refuse_inserts(connection, table.name)
     later = bench.record(beat(60, project="b", language="Rust"))
     with pytest.raises(sa.exc.IntegrityError, match="no room"):
         bench.count(later)
     assert {t: bench.rows(t) for t in before} == before
     with bench.database.writing() as connection:
-        connection.exec_driver_sql("DROP TRIGGER full")
+        databases.take_inserts(connection, table.name)
     bench.restart()
     assert bench.count(later) == 1
     assert bench.total() == [(60, 2)]

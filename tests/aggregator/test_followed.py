@@ -31,8 +31,7 @@ class Counting(Store):
     """Counts records with the real counter; what it holds can be forgotten."""
 
     def start(self, max_rows=1_000_000):
-        self.reading = self.database.statements()
-        self.counter = Counter(self.reading, History(self.database, self.lake), max_rows)
+        self.counter = Counter(self.database, History(self.database, self.lake), max_rows)
         self.batches = BatchCounter(self.shard, self.counter)
 
     def count(self, *heartbeats, user_id=7):
@@ -47,7 +46,7 @@ class Counting(Store):
             return {(row.day, decode_value(row.value)): tuple(row[5:]) for row in connection.execute(chosen)}
 
     def close(self):
-        self.reading.close()
+        self.counter.close()
         self.database.close()
 
 
@@ -59,7 +58,7 @@ def counting(tmp_path):
 
 
 def made(folder, zone):
-    opened = Counting.open(folder)
+    opened = Counting.open(folder, f"sqlite:///{folder}/stats.db")  # what is counted is no matter of where it is kept
     opened.add_user(7, zone)
     opened.start()
     return opened
@@ -145,9 +144,9 @@ def test_a_late_end_of_a_day_gives_its_gap_to_whoever_ended_it_before(counting, 
     assert counting.followed(ZONE) == expected([*day, next_day, late], ZONE)
 
 
-def test_the_rows_are_those_of_the_users_own_days_wherever_he_moves(tmp_path):
+def test_the_rows_are_those_of_the_users_own_days_wherever_he_moves(tmp_path, stats_url):
     sent = [heartbeat(at + i * 50 * S, project="ab"[i % 2]) for at in (MIDNIGHT, UTC_MIDNIGHT) for i in range(-3, 4)]
-    world = World(tmp_path, "UTC")
+    world = World(tmp_path, stats_url, "UTC")
     try:
         world.deliver([sent[:9]])
         for zone in ("UTC", ZONE, "Europe/Paris", "Etc/UTC", ZONE, "UTC"):

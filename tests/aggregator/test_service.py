@@ -45,9 +45,9 @@ def test_verify_agrees_about_projects_and_languages_that_are_placeholders_or_bla
     running.close()
 
 
-def test_a_period_with_more_groups_than_memory_is_to_hold_is_counted_exactly(tmp_path, monkeypatch):
+def test_a_period_with_more_groups_than_memory_is_to_hold_is_counted_exactly(tmp_path, stats_url, monkeypatch):
     monkeypatch.setattr(counter, "_ROWS_PER_USER", 20)
-    running, random = Running(tmp_path), Random(1)
+    running, random = Running(tmp_path, stats_url), Random(1)
     user, _ = Directory(running.database).add(NewUser(username="ann", timezone="Asia/Kolkata"))
     sent = [
         beat(NOON + random.randrange(4 * 86_400) * S // 10, project=f"p{random.randrange(40)}", language="Go")

@@ -6,11 +6,13 @@ from contextlib import closing
 
 import duckdb
 import pytest
+import sqlalchemy as sa
 
 from aggregator import service
 from heartline.settings import read_settings
 from heartline.status import read_status
 from schemas.record import FORMAT_VERSION, Compact, Kind, Rebuild, Record, compress, heartbeat_records
+from schemas.tables import alarms
 from storage.errors import GapError, StandstillError
 from storage.log.sqlite import append_now
 from tests.aggregator.running import WITHIN_S, Running
@@ -46,7 +48,7 @@ def newer(user_id=1):
 
 
 def test_a_record_of_a_newer_format_raises_an_alarm_once_and_is_neither_skipped_nor_set_aside(
-    running, tmp_path, caplog
+    running, tmp_path, stats_url, caplog
 ):
     first = running.append(beat(NOON))
     append_now(running.path, [newer()])
@@ -60,7 +62,7 @@ def test_a_record_of_a_newer_format_raises_an_alarm_once_and_is_neither_skipped_
     assert running.counted() == first
     assert f"format {FORMAT_VERSION + 1}" in running.alarm()[0]
     assert len(lines(caplog, "ALARM")) == len(caplog.records) == 1
-    status = read_status(read_settings({"data": tmp_path}))
+    status = read_status(read_settings({"data": tmp_path, "stats_url": stats_url}))
     assert (status["alarm"], status["dead_letters"]) == (running.alarm()[0], 0)
     assert (status["tail"]["heartbeats"], status["lake"]["heartbeats"]) == (0, 1)  # a stop flushes all the same
 
@@ -79,7 +81,7 @@ def test_records_lost_before_they_were_counted_stop_the_shard_until_somebody_acc
 
 def accept(running):
     with running.database.writing() as connection:
-        connection.exec_driver_sql("UPDATE alarms SET accepted = 1")
+        connection.execute(sa.update(alarms).values(accepted=True))
 
 
 def test_accepting_one_gap_accepts_no_other(running):

@@ -45,8 +45,8 @@ def cut_by_older_rules(world, monkeypatch, shift_us=HOUR):
 
 
 @pytest.fixture
-def world(tmp_path):
-    opened = World(tmp_path, "Asia/Kolkata")
+def world(tmp_path, stats_url):
+    opened = World(tmp_path, stats_url, "Asia/Kolkata")
     opened.deliver([AROUND[:5], AROUND[5:]])
     opened.flush()
     opened.deliver([[heartbeat(KOLKATA_MIDNIGHT + 3 * DAY - 5 * S), heartbeat(KOLKATA_MIDNIGHT + 3 * DAY)]])

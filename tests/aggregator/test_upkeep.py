@@ -38,9 +38,8 @@ class Held:
 
 @pytest.fixture
 def running(tmp_path, stats_url):
-    made = Running(
-        tmp_path, stats_url, flush_interval_s=1e12
-    )  # only at a stop: else the clock's jump may start a flush first
+    # The tail goes only at a stop: else the clock's jump may start a flush first.
+    made = Running(tmp_path, stats_url, flush_interval_s=1e12)
     yield made
     made.close()
 

@@ -15,8 +15,8 @@ from tests.stored import NOON, S, Store, beat
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store.open(tmp_path)
+def store(tmp_path, stats_url):
+    opened = Store.open(tmp_path, stats_url)
     opened.add_user(7)
     for number in range(3):
         opened.append(7, beat(NOON + number * S))
@@ -27,7 +27,8 @@ def store(tmp_path):
 
 
 def sql(store, *arguments):
-    return CliRunner().invoke(app, ["sql", "--data", str(store.folder), *arguments])
+    places = ["--data", str(store.folder), "--stats-url", store.url]
+    return CliRunner().invoke(app, ["sql", *places, *arguments])
 
 
 @pytest.fixture

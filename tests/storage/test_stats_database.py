@@ -1,5 +1,6 @@
 """What both kinds of SQL database promise, whoever asks, and what is PostgreSQL's own."""
 
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -94,7 +95,7 @@ def test_shards_of_one_log_have_owners_and_watermarks_of_their_own(database):
 
 def test_to_ask_for_the_watermark_is_to_wait_for_a_commit_under_way(database):
     shard = Shard.take(database, "log")
-    doubtful = Shard(database, "log", 0, shard.epoch, shard.offset)
+    doubtful = copy.copy(shard)
     asked, answered = threading.Event(), threading.Event()
 
     def ask():
