@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
+from prometheus_client import start_http_server
 
 from heartline.places import FreeSpace
 from heartline.settings import Settings
@@ -103,6 +104,8 @@ async def query(
 
 def aggregate(settings: Settings, stop: threading.Event, ready: Ready) -> None:
     """Follow the log until `stop` is set, then count what is left and flush it."""
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, settings.host)
     if settings.log_path is None:
         _aggregate_shards(settings, stop, ready)
         return

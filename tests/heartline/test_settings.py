@@ -50,7 +50,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch):
         ("flush_rows", "0"),
         ("flush_interval", "0"),
         ("access_log", "perhaps"),
-        ("log_url", "kafka://host/topic"),
+        ("log_url", "kafka://host:9092"),
         ("stats_url", "mysql://host/name"),
         ("stats_url", "sqlite:///"),
         ("log_url", "sqlite:///log.db?mode=ro"),

@@ -78,8 +78,8 @@ COUNTING = (
     Mutant(
         "what memory holds is kept after a failed commit",
         "aggregator/batch.py",
-        "        except _BAD_DATA as error:\n            self._counter.forget()",
-        "        except _BAD_DATA as error:",
+        "        except _BAD_DATA as error:\n            self._counter.forget()\n            if len",
+        "        except _BAD_DATA as error:\n            if len",
         ("tests/aggregator/test_batch.py",),
     ),
     Mutant(
@@ -140,7 +140,7 @@ PLACES = (
     Mutant(
         "an owner that was replaced goes on writing",
         "storage/stats/shard.py",
-        "                    shards.c.epoch == self.epoch,\n",
+        "                    tables.shards.c.epoch == self.epoch,\n",
         "",
         ("tests/storage/test_shard.py",),
     ),

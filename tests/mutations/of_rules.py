@@ -85,14 +85,14 @@ DAYS = (
     ),
     Mutant(
         "the status bar shows UTC's day",
-        "storage/stats/reader.py",
+        "storage/stats/today.py",
         "            calendar = local_calendar(timezone)\n            day = self._day",
-        "            calendar = UTC_DAYS\n            day = self._day",
+        '            calendar = "UTC"\n            day = self._day',
         ("tests/query_api/test_statusbar.py",),
     ),
     Mutant(
         "the status bar stays at yesterday",
-        "storage/stats/reader.py",
+        "storage/stats/today.py",
         "        if day is None or not day.start_us <= now_us < day.end_us:",
         "        if day is None:",
         ("tests/query_api/test_statusbar.py",),
