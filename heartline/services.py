@@ -120,10 +120,11 @@ def _aggregate_shards(settings: Settings, stop: threading.Event, ready: Ready) -
     from heartline.adapters import topic_of
     from storage.log.kafka_group import KafkaGroup
     from storage.log.kafka_topics import check_topic
+    from storage.stats.shard import refuse_other_logs
 
     topic = topic_of(settings)
-    check_topic(topic)
-    Database(settings.stats_url).close()  # refuses to start where its tables are not this version's
+    with closing(Database(settings.stats_url)) as database:
+        refuse_other_logs(database, check_topic(topic).id)
     with closing(KafkaGroup(topic, instance=settings.instance)) as group:
         ready()
         follow(group, partial(open_shard, settings), stop)

@@ -88,6 +88,12 @@ class Shard:
         self.offset = offset
 
 
+def refuse_other_logs(database: Database, log: str) -> None:
+    """Raise `StorageError` where the database follows another log still, or `log` is closed."""
+    with database.reading() as connection:
+        _refuse_other_logs(connection, log)
+
+
 def _take_turns(connection: sa.Connection) -> None:
     """Let one process at a time take a shard, be it one that has no row yet."""
     connection.execute(sa.select(tables.meta.c.value).where(tables.meta.c.name == "schema_version").with_for_update())
