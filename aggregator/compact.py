@@ -25,7 +25,7 @@ from storage.errors import StoppedError, StorageError
 from storage.lake import Lake, catalog
 from storage.lake.catalog import LakeFile
 from storage.lake.columns import ROW_GROUP_ROWS
-from storage.lake.jobs import Scope, clear_errors, open_duckdb, parquet_source
+from storage.lake.jobs import Scope, clear_errors, open_duckdb
 from storage.stats import Database
 from storage.stats.shard import Shard
 
@@ -90,8 +90,8 @@ def write_compacted(
     """
     merged = compaction.merged
     with clear_errors(), open_duckdb() as duck:
-        _write_from(duck, lake, merged, _source(lake, compaction.old), stop=stop)
-        source = _source(lake, [merged])
+        _write_from(duck, lake, merged, lake.table(duck, _paths(compaction.old)), stop=stop)
+        source = lake.table(duck, [merged.path])
         rows_of = duck.execute(f"SELECT user_id, count(*) FROM {source} GROUP BY user_id ORDER BY user_id").fetchall()
     owned = compaction.owned  # some may have been this shard's when their heartbeats came, and are no longer
     rows_of = [(user_id, rows) for user_id, rows in rows_of if user_id % owned.shards == owned.shard]
@@ -169,7 +169,7 @@ def erase_user(shard: Shard, lake: Lake, user_id: int) -> int:
             catalog.announce(connection, shard.epoch, [file for file, _ in kept])
         try:
             for file, sources in kept:
-                _write_from(duck, lake, file, _source(lake, sources), f"WHERE user_id <> {int(user_id)}")
+                _write_from(duck, lake, file, lake.table(duck, _paths(sources)), f"WHERE user_id <> {int(user_id)}")
             with shard.writing() as connection:
                 catalog.publish(connection, [file.path for file, _ in kept])
                 catalog.retire(connection, [file.path for file in old])
@@ -192,7 +192,7 @@ def rewrite(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> None:
     with clear_errors(), open_duckdb() as duck:
         # File by file: their columns may differ.
         columns = ", ".join(LAKE_SCHEMA.names)
-        parts = [f"SELECT {columns} FROM {_source(lake, [file])}" for file in old]
+        parts = [f"SELECT {columns} FROM {lake.table(duck, [file.path])}" for file in old]
         duck.execute(f"CREATE TEMP VIEW old AS {' UNION ALL '.join(parts)}")
         new = list(_true_entries(duck, old))
         with shard.writing() as connection:
@@ -271,8 +271,8 @@ def _write_from(
         raise StorageError(f"{written} rows were written where lake_files says {file.rows}: the old files stay.")
 
 
-def _source(lake: Lake, files: Sequence[LakeFile]) -> str:
-    return parquet_source([lake.absolute(file.path) for file in files])
+def _paths(files: Sequence[LakeFile]) -> list[str]:
+    return [file.path for file in files]
 
 
 def _as_lake_batches(reader: pa.RecordBatchReader, stop: threading.Event) -> Iterator[pa.RecordBatch]:
@@ -286,7 +286,7 @@ def _rows_of_user(
 ) -> dict[str, int]:
     held: dict[str, int] = {}
     for file in files:
-        source = parquet_source([lake.absolute(file.path)])
+        source = lake.table(duck, [file.path])
         (rows,) = duck.execute(f"SELECT count(*) FROM {source} WHERE user_id = ?", [user_id]).fetchall()[0]
         if rows:
             held[file.path] = rows

@@ -25,7 +25,6 @@ from storage.lake.jobs import (
     Scope,
     Snapshot,
     open_duckdb,
-    parquet_source,
     show_heartbeats,
     take_snapshot,
     while_files_vanish,
@@ -256,10 +255,10 @@ def rows_of_users(database: Database, lake: Lake, without: Container[str] = ()) 
     with database.reading() as connection:
         in_tail = sa.select(tail.c.user_id, sa.func.sum(tail.c.count)).group_by(tail.c.user_id)
         rows_of = {user_id: int(rows) for user_id, rows in connection.execute(in_tail)}
-        paths = [lake.absolute(file.path) for file in catalog.live_files(connection) if file.path not in without]
+        paths = [file.path for file in catalog.live_files(connection) if file.path not in without]
     if paths:
         with open_duckdb() as duck:
-            found = duck.execute(f"SELECT user_id, count(*) FROM {parquet_source(paths)} GROUP BY user_id")
+            found = duck.execute(f"SELECT user_id, count(*) FROM {lake.table(duck, paths)} GROUP BY user_id")
             for user_id, rows in found.fetchall():
                 rows_of[user_id] = rows_of.get(user_id, 0) + rows
     return rows_of

@@ -72,7 +72,8 @@ class FreeSpace:
 
 def _folders(settings: Settings) -> list[Path]:
     files = [path.parent for path in (settings.log_path, settings.stats_path) if path is not None]
-    return _distinct([settings.data, *files, settings.lake_path])
+    lake = [settings.lake_path] if settings.lake_path is not None else []
+    return _distinct([settings.data, *files, *lake])
 
 
 def _distinct(folders: Iterable[Path]) -> list[Path]:

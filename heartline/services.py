@@ -87,7 +87,7 @@ async def query(
     from query_api.app import create_app
     from query_api.config import QueryConfig
     from storage.history import History
-    from storage.lake.folder import FolderLake
+    from storage.lake.opening import open_lake
 
     operator = settings.stats_api_key
     config = QueryConfig(
@@ -96,7 +96,7 @@ async def query(
         statusbar_text=settings.statusbar_text,
     )
     async with _directory(settings) as (database, keys):
-        app = create_app(config, database, keys, History(database, FolderLake(settings.lake_path)))
+        app = create_app(config, database, keys, History(database, open_lake(settings.lake_url)))
         proxies = _BEHIND_THE_FRONT if behind_front else settings.trusted_proxies
         guarded = Guard(Metrics(app, database), "query", access_log=settings.access_log and not behind_front)
         await serve(guarded, listener, stop, ready, trusted_proxies=proxies)
@@ -134,11 +134,11 @@ def _aggregate_shards(settings: Settings, stop: threading.Event, ready: Ready) -
 def open_shard(settings: Settings, log: "LogReader", shards: int = 1) -> "Iterator[Aggregator]":
     """Take a shard; each has connections of its own, so that none waits for another's."""
     from aggregator.service import Aggregator
-    from storage.lake.folder import FolderLake
+    from storage.lake.opening import open_lake
 
     with closing(Database(settings.stats_url)) as database:
         config = _config(settings, shards)
-        with closing(Aggregator(database, log, FolderLake(settings.lake_path), config)) as aggregator:
+        with closing(Aggregator(database, log, open_lake(settings.lake_url), config)) as aggregator:
             yield aggregator
 
 

@@ -15,6 +15,8 @@ PLACES: Final = ("data", "log_url", "stats_url", "lake_url")
 """Where data rests: what every command takes."""
 
 
+# Bucket names as S3 has them; no empty parts, since a key and its folder would differ in them.
+_S3_URL: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?")
 _FOLLOWS: Final = "default_factory_not_called"
 """Pydantic's report about a setting whose default needs one that is wrong: no news."""
 
@@ -48,7 +50,8 @@ class Settings(BaseSettings):
     )
     # Beside the rest, so that one backup takes all.
     lake_url: str = Field(
-        default_factory=lambda known: f"{known['data']}/lake", description="folder of the Parquet files"
+        default_factory=lambda known: f"{known['data']}/lake",
+        description="where the Parquet files are (a folder, or `s3://BUCKET/PREFIX`)",
     )
     # Nobody else sees the service until its owner decides so.
     host: str = Field("127.0.0.1", min_length=1, max_length=255, description="address to listen at")
@@ -130,9 +133,9 @@ class Settings(BaseSettings):
 
     @field_validator("lake_url")
     @classmethod
-    def _check_lake_folder(cls, url: str) -> str:
-        if "://" in url:
-            raise ValueError("must be a folder")
+    def _check_lake_url(cls, url: str) -> str:
+        if "://" in url and not _S3_URL.fullmatch(url):
+            raise ValueError("must be a folder or s3://BUCKET/PREFIX")
         return url
 
     @property
@@ -146,9 +149,9 @@ class Settings(BaseSettings):
         return _path_of(self.stats_url)
 
     @property
-    def lake_path(self) -> Path:
-        """The lake's folder."""
-        return Path(self.lake_url)
+    def lake_path(self) -> Path | None:
+        """The lake's folder; None: it is not on this machine."""
+        return None if "://" in self.lake_url else Path(self.lake_url)
 
     def shown(self) -> dict[str, str]:
         """Give every setting as text, by the environment variable's name, secrets masked."""

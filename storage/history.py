@@ -44,8 +44,8 @@ class _File(NamedTuple):
 class History:
     """Reads heartbeats in the order (time, id). Each read is of one snapshot of the database.
 
-    Every method raises `UnavailableError` when files vanish faster than they can be read, `StorageError` when one is
-    damaged. Intervals are half-open, microseconds since the epoch.
+    Every method raises `UnavailableError` when the lake is away or its files vanish faster than they can be read,
+    `StorageError` when one is damaged. Intervals are half-open, microseconds since the epoch.
     """
 
     def __init__(self, database: Database, lake: Lake) -> None:
@@ -126,8 +126,8 @@ class History:
         for together in _batches([day for day in present if days is None or day in days], dated):
             of_tail = [h for day in together for h in _of_tail(packed.pop(day, ()), from_us, to_us)]
             of_tail += [h for day in together for h in loose.pop(day, ()) if from_us <= h.time_us < to_us]
-            opened = [self._lake.absolute(file.path) for day in together for file in dated.get(day, ())]
-            of_lake = read_measured(opened, user_id, from_us, to_us)
+            paths = [file.path for day in together for file in dated.get(day, ())]
+            of_lake = read_measured(self._lake, paths, user_id, from_us, to_us)
             yield (together[-1] + 1) * DAY_US, pl.concat([of_lake, _frame(of_tail)])
 
     def _snapshot(self, user_id: int, from_us: int, to_us: int) -> tuple[list[_TailRow], list[_File]]:
@@ -141,7 +141,7 @@ class History:
             return rows, _files(connection, user_id, since_us, to_us)
 
     def _of_lake(self, files: Sequence[_File], user_id: int, from_us: int, to_us: int) -> list[Heartbeat]:
-        return read_user([self._lake.absolute(file.path) for file in files], user_id, from_us, to_us)
+        return read_user(self._lake, [file.path for file in files], user_id, from_us, to_us)
 
 
 def _while_files_vanish(attempt: Callable[[], _T]) -> _T:

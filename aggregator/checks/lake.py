@@ -111,7 +111,7 @@ def _is_live(database: Database, file: LakeFile) -> bool:
 
 def _differences(lake: Lake, file: LakeFile) -> Iterator[str]:
     """Compare a file with its entry. Raises what pyarrow does where it cannot be read to its end."""
-    with pq.ParquetFile(lake.absolute(file.path), page_checksum_verification=True) as parquet:
+    with lake.open(file.path) as source, pq.ParquetFile(source, page_checksum_verification=True) as parquet:
         schema = parquet.schema_arrow
         missing = [name for name in LAKE_SCHEMA.names if name not in schema.names]
         if missing:

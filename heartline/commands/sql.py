@@ -48,11 +48,11 @@ def sql(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each row.")] = False,
 ) -> None:
     """Ask DuckDB about the views heartbeats (lake files that count, and the tail), daily_stats and users."""
-    from storage.lake.folder import FolderLake
+    from storage.lake.opening import open_lake
 
     prepare_folders(settings)
     with closing(Database(settings.stats_url)) as database:
-        lake = FolderLake(settings.lake_path)
+        lake = open_lake(settings.lake_url)
         if statement is not None:
             _run_alone(database, lake, statement, as_json=as_json)
         else:

@@ -32,14 +32,14 @@ ToDate = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="
 def verify(settings: Settings, username: Username = None) -> None:
     """Check every table against lake and tail, and these too; say what is wrong, and exit with 1 if anything is."""
     from aggregator.verify import findings
-    from storage.lake.folder import FolderLake
+    from storage.lake.opening import open_lake
 
     prepare_folders(settings)
     found = 0
     with closing(Database(settings.stats_url)) as database:
         user_id = None if username is None else _user_id(database, username)
         with waiting("Checking"):
-            for finding in findings(database, FolderLake(settings.lake_path), user_id):
+            for finding in findings(database, open_lake(settings.lake_url), user_id):
                 found += 1
                 typer.echo(str(finding))
     if found:

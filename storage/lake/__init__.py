@@ -1,9 +1,13 @@
 """The lake: plain Parquet files, one row for each heartbeat; the table `lake_files` tells which of them count."""
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING, Protocol
 
 import pyarrow as pa
+
+if TYPE_CHECKING:  # each process loads what it runs, and nothing else
+    import duckdb
+    import polars as pl
 
 
 class Lake(Protocol):
@@ -22,5 +26,19 @@ class Lake(Protocol):
         Those that do not exist are no error. Raises `UnavailableError` when the disk refuses.
         """
 
-    def absolute(self, path: str) -> str:
-        """Say where polars and DuckDB find a file."""
+    def scan(self, paths: Sequence[str]) -> "pl.LazyFrame":
+        """Open files for polars, columns as in `schemas.arrow.LAKE_SCHEMA`.
+
+        Collecting raises `FileNotFoundError` when one is gone, another `OSError` when the place is away, and polars'
+        or pyarrow's error when one is damaged.
+        """
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open one file by itself, to be closed by the caller.
+
+        What goes wrong with it then is damage. Raises `FileNotFoundError` when it is gone, `UnavailableError` when the
+        place is away.
+        """
+
+    def table(self, duck: "duckdb.DuckDBPyConnection", paths: Sequence[str]) -> str:
+        """Let a DuckDB read files, for as long as it is open; return them as a table expression."""

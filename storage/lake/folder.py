@@ -1,15 +1,16 @@
 """The lake on a folder of this machine."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
+import duckdb
+import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from schemas.arrow import LAKE_SCHEMA, SORTED_BY
 from storage.errors import StorageError, UnavailableError
+from storage.lake.parquet import write_parquet
 
 _UNFINISHED: Final = ".unfinished"
 """The folder of files that are being written: beside the data, so that no reader of a data folder meets them."""
@@ -52,8 +53,22 @@ class FolderLake:
             if folder.exists():
                 _sync_folder(folder)
 
+    def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
+        """See `Lake.scan`."""
+        files = [self.absolute(path) for path in paths]
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False, low_memory=True)
+
+    def table(self, duck: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> str:  # noqa: ARG002 - files need no introduction
+        """See `Lake.table`."""
+        names = ", ".join("'" + self.absolute(path).replace("'", "''") + "'" for path in paths)
+        return f"read_parquet([{names}], hive_partitioning=false)"  # views take no parameters
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `Lake.open`."""
+        return (self.root / path).open("rb")
+
     def absolute(self, path: str) -> str:
-        """See `Lake.absolute`."""
+        """Say where other programs find a file."""
         return str(self.root / path)
 
     def _unfinished(self, path: str) -> Path:
@@ -61,18 +76,8 @@ class FolderLake:
 
 
 def _write_synced(file: Path, batches: Iterable[pa.RecordBatch]) -> int:
-    rows = 0
     with file.open("wb") as sink:
-        with pq.ParquetWriter(
-            sink,
-            LAKE_SCHEMA,
-            compression="zstd",
-            write_page_checksum=True,  # `heartline verify` finds the bits that a disk has lost
-            sorting_columns=pq.SortingColumn.from_ordering(LAKE_SCHEMA, [(name, "ascending") for name in SORTED_BY]),
-        ) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                rows += batch.num_rows
+        rows = write_parquet(sink, batches)
         sink.flush()
         os.fsync(sink.fileno())
     return rows

@@ -2,7 +2,7 @@
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -100,24 +100,19 @@ def show_heartbeats(duck: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snaps
     parts = ["SELECT * FROM tail_heartbeats"]
     if snapshot.paths:
         columns = ", ".join(LAKE_SCHEMA.names)  # whatever else a file that is not ours may have
-        parts.append(f"SELECT {columns} FROM {parquet_source([lake.absolute(path) for path in snapshot.paths])}")
+        parts.append(f"SELECT {columns} FROM {lake.table(duck, snapshot.paths)}")
     duck.execute(f"CREATE OR REPLACE TEMP VIEW heartbeats AS {' UNION ALL '.join(parts)}")
-
-
-def parquet_source(files: Sequence[str]) -> str:
-    """Write files as a table expression; views take no parameters."""
-    names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{names}], hive_partitioning=false)"
 
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn what DuckDB raises into `StorageError`."""
+    """Turn what DuckDB raises into `UnavailableError`, where a file cannot be had, or else `StorageError`."""
     try:
         yield
     except duckdb.Error as error:
         what = str(error).partition("\n")[0]  # the rest shows our SQL
-        raise StorageError(f"DuckDB failed on the lake: {what}.") from error
+        kind = UnavailableError if _is_of_files(error) else StorageError
+        raise kind(f"DuckDB failed on the lake: {what}.") from error
 
 
 def while_files_vanish(attempt: Callable[[], _T]) -> _T:
@@ -130,8 +125,13 @@ def while_files_vanish(attempt: Callable[[], _T]) -> _T:
         try:
             with clear_errors():
                 return attempt()
-        except StorageError as failed:
-            if not isinstance(failed.__cause__, duckdb.IOException):
+        except UnavailableError as failed:
+            if not isinstance(failed.__cause__, duckdb.Error):
                 raise
             error = failed
     raise UnavailableError(f"Lake files that the database lists cannot be read: {error}.") from error
+
+
+def _is_of_files(error: duckdb.Error) -> bool:
+    # Where Arrow reads for DuckDB, its own error comes as text alone.
+    return isinstance(error, duckdb.IOException) or "failed: IOError: " in str(error)
