@@ -1,14 +1,17 @@
 """Hypothesis profiles, and one running server that the end-to-end tests share."""
 
+import contextlib
 import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.databases import databases, kinds_for, stats_url
+from tests.databases import KINDS, databases, kinds_for, stats_url
 from tests.kafka.broker import KafkaBroker
+from tests.lakes import FolderPlace, S3Place
 from tests.server import Server
 from tests.servers.postgres import Postgres
+from tests.servers.s3 import S3Server
 
 __all__ = ["databases", "stats_url"]  # fixtures are found by their names here
 
@@ -24,8 +27,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_generate_tests(metafunc):
-    """Run what needs an SQL database on each kind."""
-    if "databases" in metafunc.fixturenames:
+    """Run what needs an SQL database on each kind, and a lake in each place; what needs both, on two mixtures."""
+    names = {"databases", "place"} & set(metafunc.fixturenames)
+    if names == {"databases", "place"}:
+        mixtures = list(zip(KINDS, ("folder", "s3"), strict=True))
+        metafunc.parametrize(("databases", "place"), mixtures, indirect=True, scope="session")
+    elif names == {"place"}:
+        metafunc.parametrize("place", ("folder", "s3"), indirect=True)
+    elif names:
         metafunc.parametrize("databases", kinds_for(metafunc.module.__name__), indirect=True, scope="session")
 
 
@@ -63,6 +72,28 @@ def kafka_broker(tmp_path_factory):
     """A real Kafka broker. Every test takes topics of its own; one that takes it down starts it again."""
     with KafkaBroker(tmp_path_factory.mktemp("kafka")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """moto's S3 server. Every test takes a bucket of its own."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(s3_server):
+    """An empty bucket."""
+    with contextlib.closing(s3_server.new_bucket()) as made:
+        yield made
+
+
+@pytest.fixture
+def place(request, tmp_path):
+    """An empty lake, once in a folder and once on S3."""
+    if request.param == "folder":
+        return FolderPlace(tmp_path / "lake")
+    return S3Place(request.getfixturevalue("bucket"))
 
 
 @pytest.hookimpl(wrapper=True)

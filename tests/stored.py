@@ -10,9 +10,10 @@ from schemas.heartbeat import Heartbeat
 from schemas.record import pack_lines
 from schemas.tables import lake_files, tail, users
 from storage.history import History
-from storage.lake.folder import FolderLake
+from storage.lake import Lake
 from storage.stats import Database
 from storage.stats.shard import Shard
+from tests.lakes import FolderPlace, S3Place
 
 S = 1_000_000
 DAY = 86_400 * S
@@ -30,13 +31,16 @@ class Store:
     folder: Path
     url: str
     database: Database
-    lake: FolderLake
+    place: FolderPlace | S3Place
+    lake: Lake
     shard: Shard
 
     @classmethod
-    def open(cls, folder, stats_url):
-        database = Database(stats_url)
-        return cls(folder, stats_url, database, FolderLake(folder / "lake"), Shard.take(database, "log"))
+    def open(cls, folder, stats_url=None, place=None):
+        url = stats_url or f"sqlite:///{folder}/stats.db"
+        database = Database(url)
+        place = place or FolderPlace(folder / "lake")
+        return cls(folder, url, database, place, place.lake, Shard.take(database, "log"))
 
     @property
     def history(self):
@@ -65,11 +69,3 @@ class Store:
         """{path: state} as the catalog has it."""
         with self.database.reading() as connection:
             return {row.path: row.state for row in connection.execute(sa.select(lake_files))}
-
-    def on_disk(self):
-        """Every file of the lake folder, whatever its name."""
-        root = self.folder / "lake"
-        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-
-    def glob(self):
-        return str(self.folder / "lake" / "heartbeats" / "**" / "*.parquet")

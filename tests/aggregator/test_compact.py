@@ -1,7 +1,6 @@
 import logging
 from contextlib import contextmanager
 
-import duckdb
 import polars as pl
 import pytest
 import sqlalchemy as sa
@@ -24,8 +23,8 @@ TOMORROW_S = (NOON + DAY) / S
 
 
 @pytest.fixture
-def store(tmp_path, stats_url):
-    opened = Store.open(tmp_path, stats_url)
+def store(tmp_path, stats_url, place):
+    opened = Store.open(tmp_path, stats_url, place)
     yield opened
     opened.database.close()
 
@@ -48,10 +47,7 @@ def in_order(heartbeats):
 
 
 def ids_of_glob(store):
-    by_duckdb = duckdb.sql(f"SELECT id FROM read_parquet('{store.glob()}', hive_partitioning=true)").fetchall()
-    by_polars = pl.scan_parquet(store.glob()).collect()["id"].to_list()
-    assert sorted(id_ for (id_,) in by_duckdb) == sorted(by_polars)
-    return sorted(by_polars)
+    return sorted(store.place.rows_of_glob()["id"])
 
 
 def file_of(rows):
@@ -79,15 +75,15 @@ def test_a_plain_glob_counts_each_heartbeat_once_before_and_after(store):
     assert ids_of_glob(store) == expected
     assert compact(store.shard, store.lake, now_s=TOMORROW_S) == 1
     assert ids_of_glob(store) == expected
-    assert len(store.on_disk()) == 1
-    assert set(store.files()) == store.on_disk()
+    assert len(store.place.files()) == 1
+    assert set(store.files()) == store.place.files()
 
 
 def test_the_new_file_has_the_same_rows_sorted_in_the_same_schema(store):
     sent = fill(store)
     compact(store.shard, store.lake, now_s=TOMORROW_S)
     (path,) = store.files()
-    table = pl.read_parquet(store.lake.absolute(path)).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(LAKE_SCHEMA)
+    table = pl.read_parquet(store.place.get(path)).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(LAKE_SCHEMA)
     keys = list(zip(*(table[name].to_pylist() for name in ("user_id", "time", "id")), strict=True))
     assert keys == sorted(keys)
     for user_id, of_user in sent.items():
@@ -143,7 +139,7 @@ class Failing:
     def __init__(self, lake, error=None):
         self.lake = lake
         self.error = error
-        self.delete, self.absolute = lake.delete, lake.absolute
+        self.delete, self.scan, self.table = lake.delete, lake.scan, lake.table
 
     def write(self, path, batches):
         rows = self.lake.write(path, batches)
@@ -159,7 +155,7 @@ def test_a_rewrite_that_fails_or_loses_rows_changes_nothing(store, error):
     with pytest.raises(StorageError):
         compact(store.shard, Failing(store.lake, error), now_s=TOMORROW_S)
     assert store.files() == before
-    assert store.on_disk() == set(before)
+    assert store.place.files() == set(before)
     assert ids_of_glob(store) == sorted(h.id for of_user in sent.values() for h in of_user)
 
 
@@ -203,15 +199,15 @@ def test_files_that_a_crash_left_dead_are_deleted_by_the_next_owner(store):
     with pytest.raises(ZeroDivisionError):
         compact(store.shard, DiesWhenDeleting(lake), now_s=TOMORROW_S)
     assert sorted(store.files().values()) == ["dead"] * 4 + ["live"]
-    assert len(store.on_disk()) == 5
+    assert len(store.place.files()) == 5
     assert recover(Shard.take(store.database, "log"), lake) == 4
-    assert set(store.files()) == store.on_disk()
+    assert set(store.files()) == store.place.files()
     assert list(store.files().values()) == ["live"]
 
 
 class DiesWhenDeleting:
     def __init__(self, lake):
-        self.write, self.absolute = lake.write, lake.absolute
+        self.write, self.scan, self.table = lake.write, lake.scan, lake.table
 
     def delete(self, _):
         raise ZeroDivisionError
@@ -229,8 +225,8 @@ def test_erasing_a_user_leaves_nothing_of_theirs_and_everything_of_others(store)
     assert [h.id for h in store.history.read(8, 0, EVER)] == [
         h.id for h in in_order([*sent[8], beat(NOON + 7 * S, id=1 << 40)])
     ]
-    assert set(pl.scan_parquet(store.glob()).collect()["user_id"]) == {8}
-    assert set(store.files()) == store.on_disk()
+    assert set(store.place.rows_of_glob()["user_id"]) == {8}
+    assert set(store.files()) == store.place.files()
     assert list(verify(store.database, store.lake)) == []
     with store.database.reading() as connection:
         for table in (segments, last_values):

@@ -25,7 +25,7 @@ class Held:
 
     def __init__(self, lake):
         self.lake = lake
-        self.delete, self.absolute = lake.delete, lake.absolute
+        self.delete, self.scan, self.table = lake.delete, lake.scan, lake.table
         self.begun, self.let_go = threading.Event(), threading.Event()
         self.holds = False
 

@@ -1,5 +1,4 @@
 import random
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,8 @@ EVER = 1 << 62
 
 
 @pytest.fixture
-def store(tmp_path, stats_url):
-    opened = Store.open(tmp_path, stats_url)
+def store(tmp_path, stats_url, place):
+    opened = Store.open(tmp_path, stats_url, place)
     yield opened
     opened.database.close()
 
@@ -85,8 +84,8 @@ def test_the_newest_are_the_end_of_all(store, limit):
 def test_the_newest_do_not_open_files_of_earlier_days(store):
     store.append(7, beat(NOON), beat(NOON + DAY))
     flush_tail(store.shard, store.lake)
-    (early,) = [path for path in store.on_disk() if "2023-11-15" in path]
-    (store.folder / "lake" / early).write_bytes(b"no Parquet any more")
+    (early,) = [path for path in store.place.files() if "2023-11-15" in path]
+    store.place.put(early, b"no Parquet any more")
     assert [h.time_us for h in store.history.newest(7, 1)] == [NOON + DAY]
     store.append(7, beat(NOON + 5 * S), beat(NOON + DAY + S))
     assert [h.time_us for h in store.history.newest(7, 2)] == [NOON + DAY, NOON + DAY + S]
@@ -123,10 +122,10 @@ class CompactsBeforeOpening:
         self.store = store
         self.compacted = 0
 
-    def absolute(self, path):
+    def scan(self, paths):
         if not self.compacted:
             self.compacted = compact(self.store.shard, self.store.lake, now_s=2e9)
-        return self.store.lake.absolute(path)
+        return self.store.lake.scan(paths)
 
 
 @pytest.mark.parametrize("read", [lambda h: h.read(7, 0, EVER), lambda h: h.newest(7, 1000)])
@@ -140,8 +139,8 @@ def test_a_file_that_vanished_since_the_snapshot_means_a_new_snapshot(store, rea
 def test_files_that_stay_missing_are_an_error_and_not_a_loop(store):
     store.append(7, beat(NOON))
     flush_tail(store.shard, store.lake)
-    for path in store.on_disk():
-        Path(store.lake.absolute(path)).unlink()
+    for path in store.place.files():
+        store.place.remove(path)
     with pytest.raises(UnavailableError, match="missing"):
         store.history.read(7, 0, EVER)
     with pytest.raises(UnavailableError, match="missing"):

@@ -9,8 +9,8 @@ from tests.stored import NOON, S, Store, beat
 
 
 @pytest.fixture
-def store(tmp_path, stats_url):
-    opened = Store.open(tmp_path, stats_url)
+def store(tmp_path, stats_url, place):
+    opened = Store.open(tmp_path, stats_url, place)
     opened.add_user(7, "Asia/Kolkata")
     opened.add_user(8)
     opened.append(7, beat(NOON, id=1, project="a", language="Go"), beat(NOON + 60 * S, id=2, project=None))
@@ -28,7 +28,7 @@ def ask(store, statement):
 
 
 def test_heartbeats_are_those_of_live_files_and_tail(store):
-    (store.folder / "lake" / "heartbeats" / "stray.parquet").write_bytes(b"not in the catalog")
+    store.place.put("heartbeats/stray.parquet", b"not in the catalog")
     assert ask(store, "SELECT id, user_id, project, dependencies FROM heartbeats ORDER BY id") == [
         (1, 7, "a", []),
         (2, 7, None, []),

@@ -28,9 +28,9 @@ def test_tail_and_lake_give_the_columns_of_every_heartbeat_of_the_interval(store
 
 def test_days_that_are_not_named_are_not_opened(store):
     mine = scattered(store)
-    for path in store.on_disk():
+    for path in store.place.files():
         if "2023-11-15" not in path:
-            (store.folder / "lake" / path).write_bytes(b"no Parquet any more")
+            store.place.put(path, b"no Parquet any more")
     shown = rows(store.history.stream_measured(7, 0, EVER, {NOON // DAY}))
     assert shown == whole(h for h in mine if h.time_us // DAY == NOON // DAY)
     assert shown
