@@ -126,12 +126,18 @@ def while_files_vanish(attempt: Callable[[], _T]) -> _T:
             with clear_errors():
                 return attempt()
         except UnavailableError as failed:
-            if not isinstance(failed.__cause__, duckdb.Error):
+            if not _is_gone(failed.__cause__):
                 raise
             error = failed
     raise UnavailableError(f"Lake files that the database lists cannot be read: {error}.") from error
 
 
+# Where Arrow reads for DuckDB, what it raised comes as text alone.
+
+
 def _is_of_files(error: duckdb.Error) -> bool:
-    # Where Arrow reads for DuckDB, its own error comes as text alone.
     return isinstance(error, duckdb.IOException) or "failed: IOError: " in str(error)
+
+
+def _is_gone(error: BaseException | None) -> bool:
+    return isinstance(error, duckdb.IOException) or "failed: IOError: Path does not exist" in str(error)

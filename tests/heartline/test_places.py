@@ -15,6 +15,15 @@ def test_every_folder_is_made(tmp_path):
     assert list((tmp_path / "c").iterdir()) == []
 
 
+def test_a_lake_on_s3_needs_no_folder_and_no_room_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings({"data": str(tmp_path / "data"), "lake_url": "s3://bucket/some/lake"})
+    prepare_folders(settings)
+    assert settings.lake_path is None
+    assert FreeSpace(settings).reason() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     settings = read_settings({"data": str(tmp_path / "data"), "lake_url": str(tmp_path / "file" / "lake")})

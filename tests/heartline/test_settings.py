@@ -54,7 +54,11 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch):
         ("stats_url", "mysql://host/name"),
         ("stats_url", "sqlite:///"),
         ("log_url", "sqlite:///log.db?mode=ro"),
-        ("lake_url", "s3://bucket/path"),
+        ("lake_url", "s3://"),
+        ("lake_url", "s3://Bucket/path"),
+        ("lake_url", "s3://bucket//path"),
+        ("lake_url", "s3://bucket/path?x=1"),
+        ("lake_url", "gs://bucket/path"),
         ("data", "what?"),
     ],
 )

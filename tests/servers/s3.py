@@ -108,6 +108,7 @@ class FaultyS3:
         self.slow_s = slow_s
         self.requests = []
         self.met = 0
+        self.sent_bytes = 0
         self._fault = None
         self._pattern = re.compile("")
         self._left = 0
@@ -196,7 +197,9 @@ class FaultyS3:
                         self.send_header(name, value)
                 self.send_header("Content-Length", length or str(len(body)))
                 self.end_headers()
-                self.wfile.write(b"" if self.command == "HEAD" else body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+                    proxy.sent_bytes += len(body)
 
             def _reset(self):
                 linger = struct.pack("ii", 1, 0)  # closing sends a reset instead of an end
