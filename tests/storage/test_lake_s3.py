@@ -34,8 +34,8 @@ def faulty(bucket):
 @pytest.fixture
 def store(tmp_path, bucket, faulty):
     place = S3Place(bucket)
-    place.lake = S3Lake.open(bucket.url, bucket.environment(faulty.url))
-    opened = Store.open(tmp_path, place)
+    place.lake = S3Lake.at(bucket.url, bucket.environment(faulty.url))
+    opened = Store.open(tmp_path, place=place)
     opened.add_user(7)
     yield opened
     opened.database.close()
@@ -125,7 +125,7 @@ def test_a_read_that_fails_once_is_repeated_and_one_that_keeps_failing_is_unavai
     faulty.fail(fault)
     with pytest.raises(UnavailableError, match="cannot be read"):
         store.history.read(7, 0, EVER)
-    with pytest.raises(UnavailableError, match="cannot be read"):
+    with pytest.raises(UnavailableError, match="DuckDB failed on the lake"):
         list(verify(store.database, store.lake))
     faulty.heal()
     assert store.history.read(7, 0, EVER) == sent
@@ -210,7 +210,7 @@ def test_the_usual_variables_say_where_the_server_is(bucket, monkeypatch):
 
 
 def test_a_bucket_that_is_not_there_is_unavailable_and_named(bucket):
-    lake = S3Lake.open("s3://no-such-bucket/lake", bucket.environment())
+    lake = S3Lake.at("s3://no-such-bucket/lake", bucket.environment())
     with pytest.raises(UnavailableError, match="no-such-bucket"):
         lake.write("x.parquet", [])
 
