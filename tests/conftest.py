@@ -6,7 +6,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.databases import KINDS, databases, kinds_for, stats_url
+from tests.databases import SqliteFiles, databases, kinds_for, stats_url
 from tests.kafka.broker import KafkaBroker
 from tests.lakes import FolderPlace, S3Place
 from tests.server import Server
@@ -28,14 +28,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_generate_tests(metafunc):
     """Run what needs an SQL database on each kind, and a lake in each place; what needs both, on two mixtures."""
-    names = {"databases", "place"} & set(metafunc.fixturenames)
-    if names == {"databases", "place"}:
-        mixtures = list(zip(KINDS, ("folder", "s3"), strict=True))
-        metafunc.parametrize(("databases", "place"), mixtures, indirect=True, scope="session")
-    elif names == {"place"}:
-        metafunc.parametrize("place", ("folder", "s3"), indirect=True)
-    elif names:
+    if "databases" in metafunc.fixturenames:
         metafunc.parametrize("databases", kinds_for(metafunc.module.__name__), indirect=True, scope="session")
+    elif "lake_place" in metafunc.fixturenames:
+        metafunc.parametrize("lake_place", ("folder", "s3"), indirect=True)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -89,9 +85,12 @@ def bucket(s3_server):
 
 
 @pytest.fixture
-def place(request, tmp_path):
-    """An empty lake, once in a folder and once on S3."""
-    if request.param == "folder":
+def lake_place(request, tmp_path):
+    """An empty lake, once in a folder and once on S3; beside a database: SQLite and folder, PostgreSQL and S3."""
+    where = getattr(request, "param", None)
+    if where is None:
+        where = "folder" if isinstance(request.getfixturevalue("databases"), SqliteFiles) else "s3"
+    if where == "folder":
         return FolderPlace(tmp_path / "lake")
     return S3Place(request.getfixturevalue("bucket"))
 

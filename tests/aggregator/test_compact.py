@@ -23,8 +23,8 @@ TOMORROW_S = (NOON + DAY) / S
 
 
 @pytest.fixture
-def store(tmp_path, stats_url, place):
-    opened = Store.open(tmp_path, stats_url, place)
+def store(tmp_path, stats_url, lake_place):
+    opened = Store.open(tmp_path, stats_url, lake_place)
     yield opened
     opened.database.close()
 

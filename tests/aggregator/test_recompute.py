@@ -20,8 +20,8 @@ ODD = [None, "", "=", "a", 'a"b\\c\n\x0b\x1e\x1f\x7f/é☃\u2028𝄞', "''", "\\
 
 
 @pytest.fixture
-def store(tmp_path, stats_url, place):
-    opened = Store.open(tmp_path, stats_url, place)
+def store(tmp_path, stats_url, lake_place):
+    opened = Store.open(tmp_path, stats_url, lake_place)
     yield opened
     opened.database.close()
 

@@ -12,8 +12,8 @@ DAY_NUMBER = NOON // DAY
 
 
 @pytest.fixture
-def store(tmp_path, stats_url, place):
-    opened = Store.open(tmp_path, stats_url, place)
+def store(tmp_path, stats_url, lake_place):
+    opened = Store.open(tmp_path, stats_url, lake_place)
     opened.add_user(7, "Asia/Kolkata")
     opened.append(7, beat(NOON, project="a", language="Go"), beat(NOON + 30 * S, project="b"))
     opened.append(8, beat(NOON))

@@ -12,8 +12,8 @@ EVER = 1 << 62
 
 
 @pytest.fixture
-def store(tmp_path, stats_url, place):
-    opened = Store.open(tmp_path, stats_url, place)
+def store(tmp_path, stats_url, lake_place):
+    opened = Store.open(tmp_path, stats_url, lake_place)
     yield opened
     opened.database.close()
 
@@ -52,11 +52,11 @@ def test_any_interval_is_half_open(store):
         assert store.history.read(7, start, end) == [h for h in mine if start <= h.time_us < end]
 
 
-@pytest.mark.parametrize("rests_in", ["lake", "tail"])
-def test_a_start_belongs_to_its_interval_and_an_end_does_not_wherever_they_rest(store, rests_in):
+@pytest.mark.parametrize("place", ["lake", "tail"])
+def test_a_start_belongs_to_its_interval_and_an_end_does_not_wherever_they_rest(store, place):
     first, last = beat(NOON), beat(NOON + 60 * S)
     store.append(7, first, last)
-    if rests_in == "lake":
+    if place == "lake":
         flush_tail(store.shard, store.lake)
     history, ends = store.history, (first.time_us, last.time_us)
     assert history.read(7, *ends) == [first]

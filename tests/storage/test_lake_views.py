@@ -9,8 +9,8 @@ from tests.stored import NOON, S, Store, beat
 
 
 @pytest.fixture
-def store(tmp_path, stats_url, place):
-    opened = Store.open(tmp_path, stats_url, place)
+def store(tmp_path, stats_url, lake_place):
+    opened = Store.open(tmp_path, stats_url, lake_place)
     opened.add_user(7, "Asia/Kolkata")
     opened.add_user(8)
     opened.append(7, beat(NOON, id=1, project="a", language="Go"), beat(NOON + 60 * S, id=2, project=None))
