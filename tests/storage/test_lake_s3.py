@@ -7,6 +7,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
+from aggregator.checks.lake import check_files
 from aggregator.compact import compact
 from aggregator.flush import begin_flush, flush_tail, write_files
 from aggregator.recompute import rebuild
@@ -129,6 +130,23 @@ def test_a_read_that_fails_once_is_repeated_and_one_that_keeps_failing_is_unavai
         list(verify(store.database, store.lake))
     faulty.heal()
     assert store.history.read(7, 0, EVER) == sent
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+def test_a_server_that_is_away_is_not_taken_for_damage(store, faulty, fault):
+    """What is damaged may be given up; what cannot be asked for now must not be."""
+    filled(store, flushes=1)
+    assert list(check_files(store.database, store.lake)) == []
+    faulty.fail(fault)
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        list(check_files(store.database, store.lake))
+    faulty.heal()
+    gone, damaged = sorted(store.place.files())
+    store.place.remove(gone)
+    store.place.put(damaged, store.place.get(damaged)[:-100])
+    found = {damage.file.path: damage.what for damage in check_files(store.database, store.lake)}
+    assert found[gone] == "is missing"
+    assert "cannot be read" in found[damaged]
 
 
 def test_what_needs_no_object_is_answered_while_the_server_is_away(store, faulty):
