@@ -67,8 +67,7 @@ class BatchCounter:
     def __init__(self, shard: Shard, counter: Counter) -> None:
         self._shard = shard
         self._counter = counter
-        with shard.database.reading() as connection:
-            self._removed = set(connection.scalars(sa.select(tombstones.c.user_id)))
+        self._removed: set[int] = set()  # as far as they were met
 
     def count(self, records: Sequence[StoredRecord]) -> int:
         """Count heartbeat records and move the watermark over them; return how many heartbeats were new.
@@ -136,7 +135,7 @@ class BatchCounter:
     def _apply(self, record: StoredRecord, batch: _Batch) -> None:
         user_id = record.user_id
         sent = unpack_lines(record.value)
-        if user_id in self._removed:
+        if self._is_removed(user_id):
             batch.dropped[user_id] = batch.dropped.get(user_id, 0) + len(sent)
             return
         heartbeats = self._resolve(user_id, sent)
@@ -147,6 +146,18 @@ class BatchCounter:
             value = record.value if untouched else pack_lines(new)
             batch.tail.append(_tail_row(self._shard, record, new, value))
             batch.heartbeats += len(new)
+
+    def _is_removed(self, user_id: int) -> bool:
+        """Tell whether a tombstone stands for the user: asked once, before anything of theirs is in memory.
+
+        The user may have been another shard's when they were removed.
+        """
+        if user_id not in self._removed and not self._counter.holds(user_id):
+            mine = sa.select(tombstones.c.user_id).where(tombstones.c.user_id == user_id)
+            with self._shard.database.reading() as connection:
+                if connection.scalar(mine) is not None:
+                    self._removed.add(user_id)
+        return user_id in self._removed
 
     def _resolve(self, user_id: int, sent: list[Heartbeat]) -> list[Heartbeat]:
         if not has_placeholders(sent):

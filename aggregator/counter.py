@@ -150,6 +150,10 @@ class Counter:
             _, unused_longest = self._users.popitem(last=False)
             self._held -= unused_longest.held
 
+    def holds(self, user_id: int) -> bool:
+        """Tell whether anything of a user is in memory."""
+        return user_id in self._users
+
     def forget(self, user_id: int | None = None) -> None:
         """Drop what is held of a user, or of all: after a failed commit, or when stats changed by another way."""
         if user_id is None:

@@ -47,7 +47,6 @@ class Bench:
     def remove(self, user_id):
         with self.database.writing() as connection:
             connection.execute(sa.insert(tombstones).values(user_id=user_id, removed_at_us=0))
-        self.restart()
 
     def record(self, *heartbeats, user_id=1, value=None, version=FORMAT_VERSION):
         self.offset += 1

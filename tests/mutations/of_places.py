@@ -85,7 +85,7 @@ COUNTING = (
     Mutant(
         "a removed user's heartbeats count again",
         "aggregator/batch.py",
-        "        if user_id in self._removed:",
+        "        if self._is_removed(user_id):",
         "        if user_id in {None}:",
         ("tests/aggregator/test_batch.py", "tests/aggregator/test_service.py", "tests/aggregator/test_compact.py"),
     ),
