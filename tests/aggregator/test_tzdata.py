@@ -13,6 +13,7 @@ from aggregator.verify import findings, verify
 from schemas import calendars
 from schemas.record import SetZone
 from schemas.tables import segments, shards
+from storage.stats import Database
 from tests.aggregator.world import World, heartbeat
 from tests.stored import DAY, NOON, S
 
@@ -132,3 +133,25 @@ def test_a_lost_file_does_not_stop_the_counting(world, monkeypatch, caplog):
     assert "until the next start" in caplog.text
     assert stored_version(world) == "2001.1"
     assert (KOLKATA_MIDNIGHT + 30 * DAY) in {row[0] for row in world.segments().values()}
+
+
+def test_a_database_of_version_1_has_all_stats_after_its_migration_and_the_next_start(world):
+    right = world.segments()
+    planted = (
+        "DELETE FROM segments WHERE dimension = 9",
+        "DROP TABLE alarms",
+        "DROP TABLE logs",
+        "ALTER TABLE shards DROP COLUMN tzdata_version",
+        "INSERT INTO meta (name, value) VALUES ('tzdata_version', '2026.6')",
+        "UPDATE meta SET value = '1' WHERE name = 'schema_version'",
+    )
+    with world.database.writing() as connection:
+        for statement in planted:
+            connection.exec_driver_sql(statement)
+    Database(world.database.url.render_as_string(hide_password=False), migrate=True).close()
+    world.restart()
+    while world.aggregator.step():
+        pass
+    assert world.segments() == right
+    assert stored_version(world) == version("tzdata")
+    assert all_of(world) == []
