@@ -14,6 +14,7 @@ from storage.errors import StorageError, UnavailableError
 from storage.log import Place
 from storage.log.kafka import KafkaTopic
 from storage.log.kafka_topic_id import topic_id
+from storage.log.loop_thread import TidyLoop
 
 _ANSWER_WITHIN_S: Final = 15.0
 _LOOK_AGAIN_S: Final = 0.05
@@ -180,6 +181,7 @@ async def _admin(topic: KafkaTopic) -> AIOKafkaAdminClient:
 
 def _run(topic: KafkaTopic, work: Coroutine[Any, Any, T]) -> T:
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=TidyLoop) as runner:
+            return runner.run(work)
     except (KafkaError, OSError) as error:  # a TimeoutError is an OSError
         raise UnavailableError(f"The log {topic.url} cannot be reached: {error!r}.") from error

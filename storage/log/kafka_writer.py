@@ -14,6 +14,7 @@ from aiokafka.structs import RecordMetadata
 from schemas.record import Record
 from storage.errors import UnavailableError
 from storage.log.kafka import KafkaTopic, headers_of, key_of, shard_of
+from storage.log.loop_thread import TidyLoop
 
 logger = logging.getLogger(__name__)
 
@@ -192,4 +193,5 @@ def append_now(
     topic: KafkaTopic, records: Sequence[Record], shard: int | None = None, deadline_s: float = SEND_WITHIN_S
 ) -> int:
     """Append from a command, to the given or the user's shard; return the last offset. Raises `UnavailableError`."""
-    return asyncio.run(_append_once(topic, records, shard, deadline_s))
+    with asyncio.Runner(loop_factory=TidyLoop) as runner:
+        return runner.run(_append_once(topic, records, shard, deadline_s))

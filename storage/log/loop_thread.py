@@ -1,7 +1,8 @@
-"""An event loop in a thread of its own, for synchronous code that talks to asynchronous clients."""
+"""Event loops for synchronous code that talks to asynchronous clients: in a thread of its own, or for one task."""
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, TypeVar
@@ -11,11 +12,33 @@ from storage.errors import UnavailableError
 T = TypeVar("T")
 
 
+class TidyLoop(asyncio.SelectorEventLoop):
+    """Hangs up when it closes whatever is still connected: aiokafka forgets a connection when it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connected: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:  # as the many overloads of what it overrides
+        """Connect as any loop does."""
+        transport, protocol = await super().create_connection(*args, **options)
+        self._connected.add(transport)
+        return transport, protocol
+
+    def close(self) -> None:
+        """Hang up, then close. No coroutine may run any more."""
+        if not self.is_closed():
+            for transport in list(self._connected):
+                transport.abort()
+            self.run_until_complete(asyncio.sleep(0))  # what `abort` has put off
+        super().close()
+
+
 class LoopThread:
     """Runs coroutines for other threads; what they leave running goes on beside."""
 
     def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = TidyLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
