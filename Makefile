@@ -31,8 +31,9 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Two processes: the tests mostly wait for the servers that they start, and a file stays together.
 test: lint
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 soak: setup
 	$(BIN)/pytest -m soak -s --timeout=0 $(ARGS)
@@ -41,4 +42,4 @@ bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .tools .clients .servers .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .tools .clients .clients.lock .servers .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,7 @@
 """The real clients, unmodified, in an environment of their own that is made once and kept in `.clients/`."""
 
+import contextlib
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -19,14 +21,27 @@ def client_python():
     """The Python that has wakatime 13.1.0 and manualwakatime 0.2.0. Fails where they cannot be had: never skips."""
     version = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     environment = ROOT / ".clients" / version
-    if not (environment / "complete").exists():
-        shutil.rmtree(environment, ignore_errors=True)
-        python = sys.executable if sys.version_info[:2] <= NEWEST else "<3.12"
-        _uv("venv", "--quiet", "--python", python, environment)
-        install = ("pip", "install", "--quiet", "--require-hashes", "--python", environment / "bin/python")
-        _uv(*install, "-r", REQUIREMENTS)
-        (environment / "complete").touch()
+    with _alone():
+        if not (environment / "complete").exists():
+            _make(environment)
     return environment / "bin/python"
+
+
+@contextlib.contextmanager
+def _alone():
+    """Wait for the other processes of this test run: one makes the environment for all."""
+    with (ROOT / ".clients.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(environment):
+    shutil.rmtree(environment, ignore_errors=True)
+    python = sys.executable if sys.version_info[:2] <= NEWEST else "<3.12"
+    _uv("venv", "--quiet", "--python", python, environment)
+    install = ("pip", "install", "--quiet", "--require-hashes", "--python", environment / "bin/python")
+    _uv(*install, "-r", REQUIREMENTS)
+    (environment / "complete").touch()
 
 
 def _uv(*arguments):
