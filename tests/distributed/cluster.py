@@ -1,0 +1,103 @@
+"""`heartline ingest`, `aggregate` and `query` as processes of their own on one log, one database and one lake."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import uuid
+
+import httpx
+
+from tests.server import HACKATIME, HEARTLINE, eventually, free_port
+
+T = 1_700_000_000
+BULK = f"{HACKATIME}/users/current/heartbeats.bulk"
+RANGE = {"start_date": "2023-11-01", "end_date": "2023-12-01"}
+
+
+class Service:
+    """One `heartline ingest`, `aggregate` or `query`."""
+
+    def __init__(self, role, environment, folder):
+        self.url = f"http://127.0.0.1:{free_port()}"
+        options = [] if role == "aggregate" else ["--port", self.url.rpartition(":")[2]]
+        self.log = folder / f"{role}-{uuid.uuid4().hex[:6]}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([HEARTLINE, role, *options], env=environment, stdout=log, stderr=log)
+        ready = "follows the log" if role == "aggregate" else "is at http"
+        assert eventually(lambda: ready in self.log.read_text(), True, within_s=60), self.log.read_text()
+
+    def end(self, number=signal.SIGTERM):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+class Cluster:
+    """What runs on one topic, one database and one lake: a folder of its own, unless HEARTLINE_LAKE_URL is given."""
+
+    def __init__(self, folder, log_url, stats_url, **environment):
+        self.folder = folder
+        others = {k: v for k, v in os.environ.items() if not k.startswith("HEARTLINE_")}
+        places = {"DATA": folder / "data", "LOG_URL": log_url, "STATS_URL": stats_url}
+        self.environment = others | {f"HEARTLINE_{name}": str(value) for name, value in places.items()} | environment
+        self.services = []
+
+    def start(self, role):
+        self.services.append(Service(role, self.environment, self.folder))
+        return self.services[-1]
+
+    def cli(self, *arguments):
+        done = subprocess.run(
+            [HEARTLINE, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def close(self):
+        for service in self.services:
+            service.end(signal.SIGKILL)
+
+
+def add_users(cluster, number):
+    """{user id: key}"""
+    added = [json.loads(cluster.cli("users", "add", f"user-{n}")) for n in range(number)]
+    return {user["user_id"]: user["api_key"] for user in added}
+
+
+def send(ingest, key, seconds):
+    """Send as a plugin does: again until it is acknowledged."""
+    beats = [{"entity": "/a.py", "type": "file", "project": "p", "time": T + s} for s in seconds]
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def accepted():
+        with contextlib.suppress(httpx.TransportError):
+            response = httpx.post(ingest.url + BULK, json=beats, headers=headers, timeout=30)
+            return response.status_code == 201 and [status for _, status in response.json()["responses"]]
+        return None
+
+    assert eventually(accepted, [201] * len(beats), within_s=60) == [201] * len(beats)
+
+
+def total(query, key):
+    answer = httpx.get(
+        f"{query.url}/api/v1/users/current/stats",
+        params={"total_seconds": "true", **RANGE},
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=30,
+    )
+    return answer.json().get("total_seconds") if answer.status_code == 200 else answer.status_code
+
+
+def assert_exact(cluster, query, users, seconds):
+    """Every user has all heartbeats, each once, in the stats and in Parquet."""
+    for key in users.values():
+        assert eventually(lambda key=key: total(query, key), seconds, within_s=60) == seconds
+    cluster.cli("flush")
+    rows = cluster.cli(
+        "sql", "--json", "SELECT user_id, count(*) AS n, count(DISTINCT id) AS d FROM heartbeats GROUP BY 1"
+    )
+    counts = {row["user_id"]: (row["n"], row["d"]) for row in map(json.loads, rows.splitlines())}
+    assert counts == dict.fromkeys(users, (seconds // 60 + 1, seconds // 60 + 1))
+    cluster.cli("verify")
