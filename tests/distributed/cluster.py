@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import uuid
 
 import httpx
@@ -13,25 +14,66 @@ from tests.server import HACKATIME, HEARTLINE, eventually, free_port
 
 T = 1_700_000_000
 BULK = f"{HACKATIME}/users/current/heartbeats.bulk"
+READY_WITHIN_S = 60
 RANGE = {"start_date": "2023-11-01", "end_date": "2023-12-01"}
 
 
 class Service:
-    """One `heartline ingest`, `aggregate` or `query`."""
+    """One `heartline ingest`, `aggregate` or `query`; `program` runs in place of `heartline`."""
 
-    def __init__(self, role, environment, folder):
+    def __init__(self, role, environment, folder, program=(HEARTLINE,)):
+        self.role = role
         self.url = f"http://127.0.0.1:{free_port()}"
-        options = [] if role == "aggregate" else ["--port", self.url.rpartition(":")[2]]
         self.log = folder / f"{role}-{uuid.uuid4().hex[:6]}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([HEARTLINE, role, *options], env=environment, stdout=log, stderr=log)
-        ready = "follows the log" if role == "aggregate" else "is at http"
-        assert eventually(lambda: ready in self.log.read_text(), True, within_s=60), self.log.read_text()
+        options = [] if role == "aggregate" else ["--port", self.url.rpartition(":")[2]]
+        self._command = [*program, role, *options]
+        self._environment = environment
+        self.process = None
+
+    def start(self):
+        """Return when it is ready; it may have ended before."""
+        already = self.launch()
+        ready = eventually(lambda: self._is_ready(already) or self.process.poll() is not None, True, READY_WITHIN_S)
+        assert ready, "not ready in time\n" + self.output()[already:]
+        assert self._is_ready(already), self.output()[already:]
+
+    def start_again(self, within_s):
+        """Return when it is ready; what ends before, since a place is away, is launched again, as compose.yaml does."""
+        deadline = time.monotonic() + within_s
+        already = self.launch()
+        while not self._is_ready(already):
+            assert time.monotonic() < deadline, self.output()[already:]
+            time.sleep(0.1)
+            if self.process.poll() is not None:
+                already = self.launch()
+
+    def launch(self):
+        """Return at once, with the length of what was written before."""
+        already = len(self.output())
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        return already
+
+    def _is_ready(self, already):
+        ready = "follows the log" if self.role == "aggregate" else "is at http"
+        return ready in self.output()[already:]
+
+    def output(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def end(self, number=signal.SIGTERM):
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         return self.process.wait(30)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Freeze it (SIGSTOP): connections and transactions stay, nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 class Cluster:
@@ -44,9 +86,15 @@ class Cluster:
         self.environment = others | {f"HEARTLINE_{name}": str(value) for name, value in places.items()} | environment
         self.services = []
 
-    def start(self, role):
-        self.services.append(Service(role, self.environment, self.folder))
-        return self.services[-1]
+    def start(self, role, *program, **environment):
+        service = self.new_service(role, *program, **environment)
+        self.services.append(service)
+        service.start()
+        return service
+
+    def new_service(self, role, *program, **environment):
+        """Give one that is to be started, and ended, by who asks."""
+        return Service(role, self.environment | environment, self.folder, program or (HEARTLINE,))
 
     def cli(self, *arguments):
         done = subprocess.run(

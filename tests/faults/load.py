@@ -17,12 +17,13 @@ PAUSE_S = 0.03  # between requests, so that the checks, which are naive, can fol
 class Editor(threading.Thread):
     """One connection of a user. `acknowledged` holds (id, time_us, project, language) of each heartbeat."""
 
-    def __init__(self, number, account, seed, up):
+    def __init__(self, number, account, seed, up, pause_s):
         super().__init__(daemon=True)
         self.number = number
         self.account = account
         self.draw = random.Random(f"{seed}-{number}")
         self.up = up
+        self.pause_s = pause_s
         self.stopping = threading.Event()
         self.acknowledged = {}
         self.attempted = 0
@@ -37,7 +38,7 @@ class Editor(threading.Thread):
         try:
             while not self.stopping.is_set():
                 self._deliver(self._choose())
-                self.stopping.wait(PAUSE_S)
+                self.stopping.wait(self.pause_s)
         except Exception as error:  # noqa: BLE001  a thread's error would be lost: `check` raises it
             self.failure = error
         finally:
@@ -76,7 +77,7 @@ class Editor(threading.Thread):
         body = json.dumps(batch)
         while not self._acknowledge(batch, body):
             self.up.wait()
-            time.sleep(0.01)
+            time.sleep(self.pause_s)
 
     def _acknowledge(self, batch, body):
         try:
@@ -85,6 +86,7 @@ class Editor(threading.Thread):
             self._hang_up()
             return False
         if status == 503:
+            self._hang_up()  # another ingest, where there are several, may take it
             return False
         assert status == 201, (status, answer)
         pairs = json.loads(answer)["responses"]
@@ -113,11 +115,11 @@ class Editor(threading.Thread):
 class Team:
     """Several editors of several users, two of each, as one who works on two machines."""
 
-    def __init__(self, accounts, seed):
+    def __init__(self, accounts, seed, pause_s=PAUSE_S):
         self.accounts = accounts
         self.up = threading.Event()
         self.up.set()
-        self.editors = [Editor(number, account, seed, self.up) for number, account in enumerate(accounts * 2)]
+        self.editors = [Editor(number, account, seed, self.up, pause_s) for number, account in enumerate(accounts * 2)]
 
     def __enter__(self):
         for editor in self.editors:

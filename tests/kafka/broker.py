@@ -124,16 +124,20 @@ def _make_certificate(folder):
 
 
 class KafkaBroker:
-    """Starts on entry; on leaving ends its own process group, whatever state it is in. Its data survive a restart."""
+    """Starts on entry; on leaving ends its own process group, whatever state it is in. Its data survive a restart.
 
-    def __init__(self, folder, **settings):
+    `proxy_port`: of what stands before it. Clients then find it there alone, since they go where a broker says it is.
+    """
+
+    def __init__(self, folder, proxy_port=None, **settings):
         self.folder = Path(folder)
         self.port, self.secure_port, controller_port = _ports(3)
+        self.public_port = proxy_port or self.port
         self.process = None
-        public = f"PLAINTEXT://127.0.0.1:{self.port},SECURE://127.0.0.1:{self.secure_port}"
+        secure = f"SECURE://127.0.0.1:{self.secure_port}"
         self._settings = _SETTINGS | {
-            "listeners": f"{public},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": public,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},{secure},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.address},{secure}",
             "listener.name.secure.ssl.keystore.location": str(self.folder / "keystore.pem"),
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "log.dirs": str(self.folder / "data"),
@@ -142,7 +146,7 @@ class KafkaBroker:
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"127.0.0.1:{self.public_port}"
 
     def url(self, topic):
         return f"kafka://{self.address}/{topic}"

@@ -1,0 +1,110 @@
+"""Services apart as one site that editors and readers use: several ingests and aggregators, one query, one topic."""
+
+import itertools
+import json
+import subprocess
+import sys
+import uuid
+
+import httpx
+import psycopg
+
+from storage.log.kafka import KafkaTopic
+from storage.log.kafka_topics import create_topic
+from tests.distributed import quick_session
+from tests.distributed.cluster import Cluster
+from tests.faults import checks
+from tests.server import HEARTLINE, Account
+
+SHARDS = 6
+# Small enough that flushes, compactions and cache misses are under way at many faults.
+BUSY = {
+    "HEARTLINE_FLUSH_ROWS": "1500",
+    "HEARTLINE_FLUSH_INTERVAL": "2",
+    "HEARTLINE_COMPACT_FILES": "2",
+    "HEARTLINE_CACHE_ROWS": "20000",
+}
+_QUICK = (sys.executable, quick_session.__file__)
+
+
+class Site(Cluster):
+    """A cluster on a topic of its own, as editors, readers and the checks see it: `port` is another ingest each time.
+
+    Editors thus go to another ingest when one fails, as plugins do behind a proxy on one port.
+    """
+
+    def __init__(self, folder, broker, stats_url, **environment):
+        topic = KafkaTopic.parse(broker.url(f"site-{uuid.uuid4().hex[:8]}"))
+        create_topic(topic, SHARDS, 1)
+        super().__init__(folder, topic.url, stats_url, **environment)
+        self.cli("migrate")
+        self.stats_url = stats_url
+        self.http = None
+        self._turns = itertools.count()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.http is not None:
+            self.http.close()
+        self.close()
+
+    @property
+    def port(self):
+        ingests = self.of_role("ingest")
+        return int(ingests[next(self._turns) % len(ingests)].url.rpartition(":")[2])
+
+    def of_role(self, role):
+        return [service for service in self.services if service.role == role]
+
+    def begin(self, ingests=2, aggregators=2):
+        """Start that many of each and one query."""
+        for _ in range(ingests):
+            self.start("ingest")
+        self.http = httpx.Client(base_url=self.start("query").url, timeout=30)
+        for _ in range(aggregators):
+            self.start_aggregator()
+
+    def start_aggregator(self, **environment):
+        """Start one more, whose shards go to others within seconds of its end."""
+        return self.start("aggregate", *_QUICK, **environment)
+
+    def new_aggregator(self):
+        """Give one as those, to be started and ended by who asks."""
+        return self.new_service("aggregate", *_QUICK)
+
+    def accounts(self, number):
+        """Give new users."""
+        users = self.folder / "users.json"
+        users.write_text(json.dumps([{"username": f"user-{uuid.uuid4().hex[:12]}"} for _ in range(number)]))
+        answers = map(json.loads, self.cli("users", "import", str(users)).splitlines())
+        return [Account(self, a["user_id"], a["username"], a["api_key"]) for a in answers]
+
+    def command(self, *arguments):
+        """Begin a command that may fail."""
+        return subprocess.Popen(
+            [HEARTLINE, *arguments],
+            env=self.environment | {"PYTHONFAULTHANDLER": "1"},  # SIGABRT shows where it waits
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def epochs(self):
+        """How often each shard was taken."""
+        return dict(self.query("SELECT shard, epoch FROM shards"))
+
+    def query(self, statement):
+        with psycopg.connect(self.stats_url) as connection:
+            return connection.execute(statement).fetchall()
+
+    def everything_adds_up(self, team, within_s=60):
+        """Let the editors finish; then each of their heartbeats is there once, and each figure is the naive one."""
+        team.finish()
+        for account in team.accounts:
+            checks.every_acknowledged_heartbeat_is_listed_once(team, account, within_s)
+            checks.exactly_the_acknowledged_are_listed(team, account)
+            checks.figures_are_the_naive_ones(team, account)
+        self.cli("verify")
