@@ -89,7 +89,8 @@ class Troubles:
         self.steps += 1
         number = self._draw.choices((1, 2, 3), (5, 3, 1))[0]
         chosen = [self._draw.choice(self._places[place]) for place in self._draw.sample(list(self._places), number)]
-        print(f"step {self.steps}: {', '.join(trouble.__name__ for trouble in chosen)}", flush=True)
+        names = ", ".join(trouble.__name__ for trouble in chosen)
+        print(f"{time.strftime('%H:%M:%S')} step {self.steps}: {names}", flush=True)
         with ThreadPoolExecutor(number) as pool:
             happening = [pool.submit(trouble, random.Random(self._draw.random())) for trouble in chosen]
         for one in happening:
