@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ READY_WITHIN_S = 60
 STOPPED_WITHIN_S = 10
 SETTLED_WITHIN_S = 60  # an aggregator that was killed starts again meanwhile, on a machine that has more to do
 _SENTINEL_BASE_S = 1_500_000_000
+_LASTING_PORTS = range(20_000, 32_000)
 _POOLED = dict.fromkeys((*UTC_OR_FAR, *NOT_UTC), 60) | {"UTC": 300}  # zone -> users
 
 
@@ -41,6 +43,15 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def lasting_port():
+    """Give a free port below those that the system gives to connections, so that a server finds it when it restarts."""
+    for port in random.SystemRandom().sample(_LASTING_PORTS, len(_LASTING_PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port")
 
 
 @dataclass

@@ -10,7 +10,7 @@ import uuid
 
 import httpx
 
-from tests.server import HACKATIME, HEARTLINE, eventually, free_port
+from tests.server import HACKATIME, HEARTLINE, eventually, lasting_port
 
 T = 1_700_000_000
 BULK = f"{HACKATIME}/users/current/heartbeats.bulk"
@@ -23,40 +23,38 @@ class Service:
 
     def __init__(self, role, environment, folder, program=(HEARTLINE,)):
         self.role = role
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{lasting_port()}"
         self.log = folder / f"{role}-{uuid.uuid4().hex[:6]}.log"
         options = [] if role == "aggregate" else ["--port", self.url.rpartition(":")[2]]
         self._command = [*program, role, *options]
         self._environment = environment
         self.process = None
-
-    def start(self):
-        """Return when it is ready; it may have ended before."""
-        already = self.launch()
-        ready = eventually(lambda: self._is_ready(already) or self.process.poll() is not None, True, READY_WITHIN_S)
-        assert ready, "not ready in time\n" + self.output()[already:]
-        assert self._is_ready(already), self.output()[already:]
+        self._already = 0
 
     def start_again(self, within_s):
         """Return when it is ready; what ends before, since a place is away, is launched again, as compose.yaml does."""
         deadline = time.monotonic() + within_s
-        already = self.launch()
-        while not self._is_ready(already):
-            assert time.monotonic() < deadline, self.output()[already:]
+        self.launch()
+        while not self._is_ready():
+            assert time.monotonic() < deadline, self.output()[self._already :]
             time.sleep(0.1)
             if self.process.poll() is not None:
-                already = self.launch()
+                self.launch()
 
     def launch(self):
-        """Return at once, with the length of what was written before."""
-        already = len(self.output())
+        """Return at once."""
+        self._already = len(self.output())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
-        return already
 
-    def _is_ready(self, already):
+    def wait_until_ready(self):
+        """It may have ended before, which is an error."""
+        eventually(lambda: self._is_ready() or self.process.poll() is not None, True, READY_WITHIN_S)
+        assert self._is_ready(), self.output()[self._already :]
+
+    def _is_ready(self):
         ready = "follows the log" if self.role == "aggregate" else "is at http"
-        return ready in self.output()[already:]
+        return ready in self.output()[self._already :]
 
     def output(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -87,10 +85,15 @@ class Cluster:
         self.services = []
 
     def start(self, role, *program, **environment):
-        service = self.new_service(role, *program, **environment)
-        self.services.append(service)
-        service.start()
+        service = self.launch(role, *program, **environment)
+        service.wait_until_ready()
         return service
+
+    def launch(self, role, *program, **environment):
+        """Start one without waiting until it is ready."""
+        self.services.append(self.new_service(role, *program, **environment))
+        self.services[-1].launch()
+        return self.services[-1]
 
     def new_service(self, role, *program, **environment):
         """Give one that is to be started, and ended, by who asks."""

@@ -16,7 +16,7 @@ from tests.distributed.cluster import Cluster
 from tests.faults import checks
 from tests.server import HEARTLINE, Account
 
-SHARDS = 6
+SHARDS = 4
 # Small enough that flushes, compactions and cache misses are under way at many faults.
 BUSY = {
     "HEARTLINE_FLUSH_ROWS": "1500",
@@ -58,17 +58,19 @@ class Site(Cluster):
     def of_role(self, role):
         return [service for service in self.services if service.role == role]
 
-    def begin(self, ingests=2, aggregators=2):
-        """Start that many of each and one query."""
+    def begin(self, ingests=2, aggregators=2, *, named=False):
+        """Start that many of each and one query, at the same time; `named`: the aggregators are static members."""
         for _ in range(ingests):
-            self.start("ingest")
-        self.http = httpx.Client(base_url=self.start("query").url, timeout=30)
-        for _ in range(aggregators):
-            self.start_aggregator()
+            self.launch("ingest")
+        self.http = httpx.Client(base_url=self.launch("query").url, timeout=30)
+        for number in range(aggregators):
+            self.launch("aggregate", *_QUICK, **({"HEARTLINE_INSTANCE": f"aggregate-{number}"} if named else {}))
+        for service in self.services:
+            service.wait_until_ready()
 
-    def start_aggregator(self, **environment):
+    def start_aggregator(self):
         """Start one more, whose shards go to others within seconds of its end."""
-        return self.start("aggregate", *_QUICK, **environment)
+        return self.start("aggregate", *_QUICK)
 
     def new_aggregator(self):
         """Give one as those, to be started and ended by who asks."""

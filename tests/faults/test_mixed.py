@@ -18,6 +18,7 @@ __all__ = ["draw"]  # a fixture is found by its name here
 
 USERS = 3
 SOAK_S = float(os.environ.get("HEARTLINE_SOAK_SECONDS", "3600"))
+FEWER_OBJECTS = {"HEARTLINE_FLUSH_INTERVAL": "15", "HEARTLINE_COMPACT_FILES": "4"}  # moto's server is a slow one
 ROUND_S = 120  # then its users are checked and new ones begin: the checks are naive, their cost grows
 
 
@@ -28,10 +29,8 @@ def world(tmp_path, bucket):
         proxy.target = broker.port
         with Postgres() as postgres, FaultyS3(bucket.endpoint) as s3:
             lake = {"HEARTLINE_LAKE_URL": bucket.url, **bucket.environment(s3.url)}
-            with Site(tmp_path, broker, postgres.new_url(empty=True), **lake, **BUSY) as site:
-                site.begin(ingests=2, aggregators=0)
-                for number in (1, 2):
-                    site.start_aggregator(HEARTLINE_INSTANCE=f"aggregate-{number}")
+            with Site(tmp_path, broker, postgres.new_url(empty=True), **BUSY | FEWER_OBJECTS | lake) as site:
+                site.begin(ingests=2, aggregators=2, named=True)
                 yield World(site, broker, proxy, postgres, s3, bucket)
 
 

@@ -21,7 +21,7 @@ from tests.servers.tcp_proxy import TcpProxy
 
 BACK_WITHIN_S = 120  # a machine that does more than this takes its time
 STOPPED_WITHIN_S = 30
-COMMAND_WITHIN_S = 180
+COMMAND_WITHIN_S = 300
 SLOW_S = 0.8
 S3_FAULTS = (500, 503, "reset", "cut", "lost", "slow")
 

@@ -3,10 +3,8 @@
 import contextlib
 import hashlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -19,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.server import lasting_port
+
 HERE = Path(__file__).parent
 SERVERS = HERE.parents[1] / ".servers"
 POM = HERE / "pom.xml"
@@ -28,9 +28,6 @@ STOPPED_WITHIN_S = 60
 USERNAME, PASSWORD = "heartline", "secret-of-the-tests"
 _READY = "Kafka Server started"
 _JAVA = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-_FIXED_PORTS = range(
-    20_000, 32_000
-)  # below what the system gives to outgoing connections, so that a restart finds them
 
 # One node, and what makes groups and deletions quick. Tests set the rest for each topic.
 _SETTINGS = {
@@ -92,17 +89,6 @@ def _download(folder):
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def _ports(count):
-    found = []
-    for port in random.sample(_FIXED_PORTS, len(_FIXED_PORTS)):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError("no free port")
-
-
 def _make_certificate(folder):
     """Write certificate.pem, which signs itself, and keystore.pem: its key and itself."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -131,7 +117,7 @@ class KafkaBroker:
 
     def __init__(self, folder, proxy_port=None, **settings):
         self.folder = Path(folder)
-        self.port, self.secure_port, controller_port = _ports(3)
+        self.port, self.secure_port, controller_port = (lasting_port() for _ in range(3))
         self.public_port = proxy_port or self.port
         self.process = None
         secure = f"SECURE://127.0.0.1:{self.secure_port}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from storage.stats import Database
-from tests.server import free_port
+from tests.server import lasting_port
 
 _WITHIN_S = 60  # a shared machine takes its time
 _USER = "heartline"
@@ -39,7 +39,7 @@ class Postgres:
     """Starts on entry; on leaving ends its own processes and deletes its folder."""
 
     def __init__(self, **options):
-        self.port = free_port()
+        self.port = lasting_port()
         self._options = _OPTIONS | options
         self._bin = find_binaries()
         self._folder = Path(tempfile.mkdtemp(prefix="heartline-postgres-"))
