@@ -14,7 +14,7 @@ from tests.server import HACKATIME, HEARTLINE, eventually, lasting_port
 
 T = 1_700_000_000
 BULK = f"{HACKATIME}/users/current/heartbeats.bulk"
-READY_WITHIN_S = 60
+READY_WITHIN_S = 180  # a shared machine takes its time
 RANGE = {"start_date": "2023-11-01", "end_date": "2023-12-01"}
 
 
