@@ -17,13 +17,14 @@ PAUSE_S = 0.03  # between requests, so that the checks, which are naive, can fol
 class Editor(threading.Thread):
     """One connection of a user. `acknowledged` holds (id, time_us, project, language) of each heartbeat."""
 
-    def __init__(self, number, account, seed, up, pause_s):
+    def __init__(self, number, account, seed, up, pause_s, late_days):
         super().__init__(daemon=True)
         self.number = number
         self.account = account
         self.draw = random.Random(f"{seed}-{number}")
         self.up = up
         self.pause_s = pause_s
+        self.late_days = late_days
         self.stopping = threading.Event()
         self.acknowledged = {}
         self.attempted = 0
@@ -53,7 +54,7 @@ class Editor(threading.Thread):
         if self._sent and self.draw.random() < 0.125:
             self.repeated += 1
             return self.draw.choice(self._sent)
-        late_s = self.draw.randrange(1, 12) * DAY_S if self.draw.random() < 0.15 else 0
+        late_s = self.draw.randint(1, self.late_days) * DAY_S if self.draw.random() < 0.15 else 0
         batch = [self._heartbeat(late_s) for _ in range(self.draw.randint(1, 25))]
         if self.draw.random() < 0.3:
             self.draw.shuffle(batch)
@@ -115,11 +116,13 @@ class Editor(threading.Thread):
 class Team:
     """Several editors of several users, two of each, as one who works on two machines."""
 
-    def __init__(self, accounts, seed, pause_s=PAUSE_S):
+    def __init__(self, accounts, seed, pause_s=PAUSE_S, late_days=11):
         self.accounts = accounts
         self.up = threading.Event()
         self.up.set()
-        self.editors = [Editor(number, account, seed, self.up, pause_s) for number, account in enumerate(accounts * 2)]
+        self.editors = [
+            Editor(number, account, seed, self.up, pause_s, late_days) for number, account in enumerate(accounts * 2)
+        ]
 
     def __enter__(self):
         for editor in self.editors:

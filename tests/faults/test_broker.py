@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import string
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ T = 1_700_000_000
 SLOW_S = 0.8
 BACK_WITHIN_S = 60
 PAUSE_S = 0.1
+STOPPED_WITHIN_S = 15  # as compose.yaml has it
 QUEUE_BYTES = 1 << 20  # the least that the setting takes
 
 
@@ -91,6 +93,25 @@ def test_while_the_broker_is_away_nothing_is_acknowledged_and_afterwards_all_tha
             proxy.heal()
         assert eventually(lambda: team.count() > acknowledged, True, BACK_WITHIN_S), "heartbeats are not taken again"
         site.everything_adds_up(team)
+
+
+def test_services_stop_in_time_while_the_broker_is_silent(site, accounts, proxy):
+    leaving = [site.launch("ingest"), site.launch("aggregate")]
+    for service in leaving:
+        service.wait_until_ready()
+        site.services.remove(service)
+    assert post(leaving[0], accounts[0], {"entity": "a", "time": T})[0].status_code == 201
+    proxy.hang()
+    try:
+        asked = time.monotonic()
+        for service in leaving:
+            service.process.send_signal(signal.SIGTERM)
+        assert [service.process.wait(60) for service in leaving] == [0, 0], leaving[1].output()
+        assert time.monotonic() - asked < STOPPED_WITHIN_S
+    finally:
+        proxy.heal()
+        for service in leaving:
+            service.end(signal.SIGKILL)
 
 
 def test_a_slow_broker_only_makes_answers_late(site, accounts, proxy):

@@ -18,7 +18,9 @@ __all__ = ["draw"]  # a fixture is found by its name here
 
 USERS = 3
 SOAK_S = float(os.environ.get("HEARTLINE_SOAK_SECONDS", "3600"))
-FEWER_OBJECTS = {"HEARTLINE_FLUSH_INTERVAL": "15", "HEARTLINE_COMPACT_FILES": "4"}  # moto's server is a slow one
+# moto's server is a slow one: fewer objects, of fewer days.
+FEWER_OBJECTS = {"HEARTLINE_FLUSH_INTERVAL": "20", "HEARTLINE_COMPACT_FILES": "4"}
+LATE_DAYS = 2
 ROUND_S = 120  # then its users are checked and new ones begin: the checks are naive, their cost grows
 
 
@@ -50,7 +52,7 @@ def live_through(world, draw, seconds, pause_s):
     try:
         while time.monotonic() < end:
             round_end = min(time.monotonic() + ROUND_S, end)
-            with Team(world.site.accounts(USERS), draw.random(), pause_s) as team:
+            with Team(world.site.accounts(USERS), draw.random(), pause_s, LATE_DAYS) as team:
                 teams.append(team)
                 while time.monotonic() < round_end:
                     troubles.step(team)
