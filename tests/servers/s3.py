@@ -96,6 +96,11 @@ class Bucket:
         self.client.close()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # by default 5 may wait: several services would wait for seconds
+
+
 class FaultyS3:
     """A proxy before an S3 server. Requests for which `fail` was told fail so; all others pass.
 
@@ -114,8 +119,7 @@ class FaultyS3:
         self._left = 0
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, name="faulty-s3")
 
     @property
