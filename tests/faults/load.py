@@ -11,6 +11,7 @@ PROJECTS = ["harbor", "ledger", "", None]
 LANGUAGES = ["Python", "Go", "TypeScript", None]
 GAPS_S = [0, 0.25, 1, 30, 60, 119.999999, 120, 120.000001, 400]
 DAY_S = 86_400
+DELIVERED_WITHIN_S = 60
 PAUSE_S = 0.03  # between requests, so that the checks, which are naive, can follow
 
 
@@ -134,7 +135,7 @@ class Team:
         for editor in self.editors:
             editor.stopping.set()
         for editor in self.editors:
-            editor.join(30)
+            editor.join(DELIVERED_WITHIN_S)
 
     def finish(self):
         """Stop, every heartbeat acknowledged."""

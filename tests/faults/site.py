@@ -62,7 +62,7 @@ class Site(Cluster):
         """Start that many of each and one query, at the same time; `named`: the aggregators are static members."""
         for _ in range(ingests):
             self.launch("ingest")
-        self.http = httpx.Client(base_url=self.launch("query").url, timeout=30)
+        self.http = httpx.Client(base_url=self.launch("query").url, timeout=120)
         for number in range(aggregators):
             self.launch("aggregate", *_QUICK, **({"HEARTLINE_INSTANCE": f"aggregate-{number}"} if named else {}))
         for service in self.services:

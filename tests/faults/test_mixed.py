@@ -8,7 +8,7 @@ import pytest
 from tests.faults.load import Team
 from tests.faults.site import BUSY, Site
 from tests.faults.test_kill import draw
-from tests.faults.troubles import Troubles, World
+from tests.faults.troubles import BACK_WITHIN_S, Troubles, World
 from tests.kafka.broker import KafkaBroker
 from tests.servers.postgres import Postgres
 from tests.servers.s3 import FaultyS3
@@ -56,7 +56,7 @@ def live_through(world, draw, seconds, pause_s):
                 teams.append(team)
                 while time.monotonic() < round_end:
                     troubles.step(team)
-                world.site.everything_adds_up(team, within_s=120)
+                world.site.everything_adds_up(team, within_s=BACK_WITHIN_S)
     finally:
         print(f"{sum(team.count() for team in teams)} heartbeats acknowledged in {time.monotonic() - started:.0f} s")
         print(f"{sum(e.repeated for team in teams for e in team.editors)} requests repeated on purpose")
