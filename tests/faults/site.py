@@ -1,7 +1,7 @@
 """Services apart as one site that editors and readers use: several ingests and aggregators, one query, one topic."""
 
+import contextlib
 import itertools
-import json
 import subprocess
 import sys
 import uuid
@@ -9,8 +9,10 @@ import uuid
 import httpx
 import psycopg
 
+from storage.directory import Directory, NewUser
 from storage.log.kafka import KafkaTopic
 from storage.log.kafka_topics import create_topic
+from storage.stats import Database
 from tests.distributed import quick_session
 from tests.distributed.cluster import Cluster
 from tests.faults import checks
@@ -37,7 +39,7 @@ class Site(Cluster):
         topic = KafkaTopic.parse(broker.url(f"site-{uuid.uuid4().hex[:8]}"))
         create_topic(topic, SHARDS, 1)
         super().__init__(folder, topic.url, stats_url, **environment)
-        self.cli("migrate")
+        Database(stats_url, migrate=True).close()
         self.stats_url = stats_url
         self.http = None
         self._turns = itertools.count()
@@ -78,10 +80,9 @@ class Site(Cluster):
 
     def accounts(self, number):
         """Give new users."""
-        users = self.folder / "users.json"
-        users.write_text(json.dumps([{"username": f"user-{uuid.uuid4().hex[:12]}"} for _ in range(number)]))
-        answers = map(json.loads, self.cli("users", "import", str(users)).splitlines())
-        return [Account(self, a["user_id"], a["username"], a["api_key"]) for a in answers]
+        with contextlib.closing(Database(self.stats_url)) as database:
+            added = [Directory(database).add(NewUser(username=f"user-{uuid.uuid4().hex[:12]}")) for _ in range(number)]
+        return [Account(self, user.user_id, user.username, key) for user, key in added]
 
     def command(self, *arguments):
         """Begin a command that may fail."""

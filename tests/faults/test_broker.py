@@ -18,6 +18,7 @@ from tests.kafka.broker import KafkaBroker
 from tests.server import HACKATIME, eventually
 from tests.servers.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.timeout(900)
 BULK = f"{HACKATIME}/users/current/heartbeats.bulk"
 T = 1_700_000_000
 SLOW_S = 0.8

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -147,7 +148,7 @@ class KafkaBroker:
         _make_certificate(self.folder)
         properties = self.folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings.items()))
-        cluster = self._java("kafka.tools.StorageTool", "random-uuid").strip().splitlines()[-1]
+        cluster = "c" + secrets.token_urlsafe(16)[1:]  # Kafka's form of a UUID; an option must not begin with "-"
         self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
         self.start()
         return self
