@@ -28,6 +28,11 @@ _ANSWER_WITHIN_S: Final = 20.0
 _METADATA_AGE_MS: Final = 10_000  # how late added partitions are noticed
 
 
+def group_of(topic: KafkaTopic) -> str:
+    """Name the group of all aggregators of a topic; others on the same brokers have groups, and names, of their own."""
+    return f"heartline-{topic.name}"
+
+
 class KafkaGroup:
     """An aggregator's membership, kept up by a thread of its own whatever the aggregator is busy with.
 
@@ -44,12 +49,11 @@ class KafkaGroup:
         self,
         topic: KafkaTopic,
         *,
-        group: str = "heartline",
         instance: str | None = None,
         session_timeout_s: float = 30.0,
     ) -> None:
         self._topic = topic
-        self._group = group
+        self._group = group_of(topic)
         self._instance = instance
         self._session_timeout_s = session_timeout_s
         self._readers: dict[int, KafkaLogReader] = {}

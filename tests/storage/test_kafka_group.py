@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from storage.errors import FencedError
 from storage.log import kafka_group
-from storage.log.kafka_group import KafkaGroup
+from storage.log.kafka_group import KafkaGroup, group_of
 from storage.log.kafka_topics import add_partitions
 from tests.storage.logs import MIB, SETTLED_WITHIN_S, KafkaLog, append_all, record, wait_until
 
@@ -28,23 +27,22 @@ def log(kafka_broker):
 
 
 class Members:
-    """Aggregators of one group of its own; all are closed at the end."""
+    """Aggregators of one log; all are closed at the end."""
 
     def __init__(self, log, stack):
         self.log = log
-        self.group = f"g-{uuid.uuid4().hex}"
         self._stack = stack
 
     def join(self, instance=None):
-        member = KafkaGroup(self.log.topic, group=self.group, instance=instance, session_timeout_s=SESSION_S)
+        member = KafkaGroup(self.log.topic, instance=instance, session_timeout_s=SESSION_S)
         return self._stack.enter_context(contextlib.closing(member))
 
     def process(self, instance):
         """Join in a process of its own, which prints its shards whenever they change."""
         code = (
             "import sys\nfrom storage.log.kafka import KafkaTopic\nfrom storage.log.kafka_group import KafkaGroup\n"
-            f"group = KafkaGroup(KafkaTopic.parse({self.log.topic.url!r}), group={self.group!r}, "
-            f"instance={instance!r}, session_timeout_s={SESSION_S})\n"
+            f"group = KafkaGroup(KafkaTopic.parse({self.log.topic.url!r}), instance={instance!r}, "
+            f"session_timeout_s={SESSION_S})\n"
             "readers = []\n"
             "while True:\n"
             "    readers = group.readers(readers, 60)\n"
@@ -59,6 +57,17 @@ def end(process):
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+def test_two_logs_on_the_same_brokers_have_nothing_to_do_with_each_other(kafka_broker):
+    with contextlib.ExitStack() as stack:
+        readers = {}
+        for log in (KafkaLog(kafka_broker, partitions=2), KafkaLog(kafka_broker, partitions=2)):
+            member = stack.enter_context(contextlib.closing(KafkaGroup(log.topic, instance="a")))
+            readers[member] = wait_for(member, [0, 1])
+        for member, before in readers.items():  # neither was taken for the other come back
+            assert member.readers([], 0) == before
+            assert [reader.read(0, MIB) for reader in before] == [[], []]
 
 
 @pytest.fixture
@@ -185,7 +194,7 @@ def test_watermarks_are_reported_for_lag_monitoring(members, monkeypatch):
         admin = AIOKafkaAdminClient(bootstrap_servers=list(members.log.topic.servers))
         await admin.start()
         try:
-            offsets = await admin.list_consumer_group_offsets(members.group)
+            offsets = await admin.list_consumer_group_offsets(group_of(members.log.topic))
         finally:
             await admin.close()
         return {partition.partition: found.offset for partition, found in offsets.items()}
