@@ -1,6 +1,7 @@
 """Hypothesis profiles, and one running server that the end-to-end tests share."""
 
 import contextlib
+import functools
 import os
 
 import pytest
@@ -9,11 +10,16 @@ from hypothesis import HealthCheck, settings
 from tests.databases import SqliteFiles, databases, kinds_for, stats_url
 from tests.kafka.broker import KafkaBroker
 from tests.lakes import FolderPlace, S3Place
+from tests.places import Distributed, Embedded
 from tests.server import Server
 from tests.servers.postgres import Postgres
 from tests.servers.s3 import S3Server
 
 __all__ = ["databases", "stats_url"]  # fixtures are found by their names here
+
+EMBEDDED = Embedded()
+_ANYWHERE = {"places", "distributed", "new_world"}
+"""Fixtures of tests whose data can lie anywhere."""
 
 # Shared machines stall: a deadline for each example would fail for no reason of ours.
 _COMMON = {
@@ -26,21 +32,38 @@ settings.register_profile("soak", max_examples=5_000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--distributed",
+        action="store_true",
+        help="run the tests whose data can lie anywhere, and no others, all of them on Kafka, PostgreSQL and S3",
+    )
+
+
 def pytest_generate_tests(metafunc):
     """Run what needs an SQL database on each kind, and a lake in each place; what needs both, on two mixtures."""
-    if "databases" in metafunc.fixturenames:
+    if "places" in metafunc.fixturenames:
+        if metafunc.definition.get_closest_marker("distributed") and not metafunc.config.option.distributed:
+            metafunc.parametrize("places", ("embedded", "distributed"), indirect=True, scope="session")
+    elif "databases" in metafunc.fixturenames:
         metafunc.parametrize("databases", kinds_for(metafunc.module.__name__), indirect=True, scope="session")
     elif "lake_place" in metafunc.fixturenames:
         metafunc.parametrize("lake_place", ("folder", "s3"), indirect=True)
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the soaks out unless markers were asked for."""
-    if config.option.markexpr:
-        return
-    soaks = [item for item in items if item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=soaks)
-    items[:] = [item for item in items if item not in soaks]
+    """Leave the soaks out unless markers were asked for, and what is not about the places that were asked for."""
+    left_out = {item for item in items if _is_left_out(item, config.option)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_left_out(item, option):
+    if item.get_closest_marker("soak") and not option.markexpr:
+        return True
+    if not option.distributed:
+        return False
+    return _ANYWHERE.isdisjoint(item.fixturenames) or item.get_closest_marker("embedded") is not None
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +74,33 @@ def postgres():
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """A real `heartline up` on a fresh folder. Every test takes users of its own, so they can share it."""
-    with Server(tmp_path_factory.mktemp("heartline")) as running:
-        yield running
+def distributed(kafka_broker, postgres, s3_server):
+    return Distributed(kafka_broker, postgres, s3_server)
+
+
+@pytest.fixture(scope="session")
+def places(request):
+    """Where servers keep their data."""
+    default = "distributed" if request.config.option.distributed else "embedded"
+    return request.getfixturevalue("distributed") if getattr(request, "param", default) == "distributed" else EMBEDDED
+
+
+@pytest.fixture(scope="session")
+def shared_servers(tmp_path_factory):
+    """A server on each kind of places, from when it is first needed to the end."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def on(places):
+            return stack.enter_context(Server(tmp_path_factory.mktemp("heartline"), **places.new()))
+
+        yield on
+
+
+@pytest.fixture(scope="session")
+def server(shared_servers, places):
+    """A real `heartline up` on fresh places. Every test takes users of its own, so they can share it."""
+    return shared_servers(places)
 
 
 @pytest.fixture

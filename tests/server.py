@@ -1,4 +1,4 @@
-"""A real `heartline up` on a free port and a folder of its own, and accounts that talk to it over HTTP."""
+"""A real `heartline up` on a free port, a folder and places of its own, and accounts that talk to it over HTTP."""
 
 import contextlib
 import json
@@ -15,13 +15,16 @@ from pathlib import Path
 
 import httpx
 
+from heartline.adapters import log_of
+from storage.stats import Database
+from tests.places import parquet, settings_of
 from tests.today import NOT_UTC, UTC_OR_FAR
 
 HEARTLINE = Path(sys.executable).with_name("heartline")
 HACKATIME = "/api/hackatime/v1"
 PREFIXES = (HACKATIME, "/api/v1", "/api/compat/wakatime/v1")
 OPERATOR_KEY = "operator-key-of-the-tests"
-READY_WITHIN_S = 60
+READY_WITHIN_S = 180
 STOPPED_WITHIN_S = 10
 SETTLED_WITHIN_S = 60  # an aggregator that was killed starts again meanwhile, on a machine that has more to do
 _SENTINEL_BASE_S = 1_500_000_000
@@ -127,7 +130,7 @@ class Server:
         self.process = None
         self.http = httpx.Client(base_url=self.url, timeout=30)
         self._pool = {}
-        self._sentinel = None
+        self._sentinels = []
         self._sent = 0
 
     @property
@@ -229,17 +232,41 @@ class Server:
         return account
 
     def settle(self):
-        """Return when all that was acknowledged is counted: the log is in order, a sentinel sent now comes last."""
-        if self._sentinel is None:
-            self._sentinel = self.new_account()
-        offset_s = 60 * self._sent
-        self._sentinel.send({"entity": "sentinel", "time": _SENTINEL_BASE_S + offset_s}, settle=False)
+        """Return when all that was acknowledged is counted: a shard is in order, a sentinel sent to each comes last."""
+        if not self._sentinels:
+            self._sentinels = self._one_of_each_shard()
+            self._send_sentinels()  # the first ones alone add no time
+        self._send_sentinels()
+        seconds = 60 * (self._sent - 1)
+        for sentinel in self._sentinels:
+            counted = eventually(lambda s=sentinel: s.total(start_date="2017-01-01"), seconds, SETTLED_WITHIN_S)
+            assert counted == seconds, f"not counted within {SETTLED_WITHIN_S} s\n{self.output()[-4000:]}"
+
+    def _one_of_each_shard(self):
+        shards = len(log_of(settings_of(self.environment)).ends())
+        found = {}
+        while len(found) < shards:
+            account = self.new_account()
+            found.setdefault(account.user_id % shards, account)
+        return list(found.values())
+
+    def _send_sentinels(self):
+        for sentinel in self._sentinels:
+            sentinel.send({"entity": "sentinel", "time": _SENTINEL_BASE_S + 60 * self._sent}, settle=False)
         self._sent += 1
-        if offset_s == 0:
-            self.settle()  # the first one alone adds no time
-            return
-        counted = eventually(lambda: self._sentinel.total(start_date="2017-01-01"), offset_s, SETTLED_WITHIN_S)
-        assert counted == offset_s, f"not counted within {SETTLED_WITHIN_S} s\n{self.output()[-4000:]}"
+
+    def append(self, record):
+        """Append a record that no ingest would write."""
+        log_of(settings_of(self.environment)).append(record)
+
+    def database(self):
+        """Open the stats database, past the services. Close it after use."""
+        return Database(settings_of(self.environment).stats_url)
+
+    def parquet(self, query, *parameters):
+        """Ask an ordinary DuckDB over a plain glob of the Parquet files, `lake`; the rows."""
+        with parquet(self.environment) as connection:
+            return connection.execute(query, parameters).fetchall()
 
     def import_users(self, wanted):
         """Run `heartline users import`; one account for each, in order."""

@@ -8,6 +8,8 @@ from tests.server import eventually
 from tests.today import UTC_OR_FAR, midnight_s, quiet_zone, wait_for_a_quiet_moment
 from tests.worked_examples import EXAMPLES, beats
 
+pytestmark = pytest.mark.distributed
+
 BASE_S = int(dt.datetime(2024, 3, 5, 10, tzinfo=dt.UTC).timestamp())
 DAY = {"start_date": "2024-03-05", "end_date": "2024-03-06"}
 

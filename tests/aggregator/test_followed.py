@@ -18,7 +18,7 @@ from schemas.record import FORMAT_VERSION, Kind, SetZone, StoredRecord, pack_lin
 from schemas.tables import segments
 from storage.history import History
 from tests import oracle
-from tests.aggregator.world import World, heartbeat
+from tests.aggregator.world import heartbeat
 from tests.stored import S, Store
 
 CAP = 120 * S
@@ -144,10 +144,9 @@ def test_a_late_end_of_a_day_gives_its_gap_to_whoever_ended_it_before(counting, 
     assert counting.followed(ZONE) == expected([*day, next_day, late], ZONE)
 
 
-def test_the_rows_are_those_of_the_users_own_days_wherever_he_moves(tmp_path, stats_url):
+def test_the_rows_are_those_of_the_users_own_days_wherever_he_moves(new_world):
     sent = [heartbeat(at + i * 50 * S, project="ab"[i % 2]) for at in (MIDNIGHT, UTC_MIDNIGHT) for i in range(-3, 4)]
-    world = World(tmp_path, stats_url, "UTC")
-    try:
+    with new_world("UTC") as world:
         world.deliver([sent[:9]])
         for zone in ("UTC", ZONE, "Europe/Paris", "Etc/UTC", ZONE, "UTC"):
             world.command(SetZone(world.user_id, zone))
@@ -156,8 +155,6 @@ def test_the_rows_are_those_of_the_users_own_days_wherever_he_moves(tmp_path, st
             assert list(verify(world.database, world.lake)) == []
         world.deliver([sent[9:]])
         assert list(verify(world.database, world.lake)) == []
-    finally:
-        world.close()
 
 
 # Instants within and beyond the cap of each other, on both sides of a midnight, with several heartbeats at each.

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from aggregator.verify import verify
 from schemas.record import heartbeat_records
 from schemas.tables import shards
-from storage.log.sqlite import append_now
 from storage.stats import Database
 from tests.aggregator.test_property import S, check, utc
 from tests.aggregator.world import World, heartbeat, sent
@@ -62,7 +61,7 @@ def test_a_commit_without_an_answer_is_counted_once(world, cutter, url, cut):
     beats = [heartbeat(start_us + 30 * S * i, project="ab"[i % 2], language="P", category="coding") for i in range(60)]
     world.deliver([beats[:20]])
     cutter.cut_next(cut)
-    offset = append_now(world.log_path, heartbeat_records(world.user_id, list(map(sent, beats[10:40]))))
+    offset = world.append(heartbeat_records(world.user_id, list(map(sent, beats[10:40]))))
     follow(world, url, offset)
     assert cutter.cuts == 1
     check(world, ZONE, beats[:40])

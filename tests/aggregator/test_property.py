@@ -7,8 +7,6 @@ the user's zone, days on which clocks change.
 import datetime as dt
 import itertools
 import random
-import tempfile
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -20,7 +18,7 @@ from aggregator.verify import verify
 from schemas.dimensions import Dimension
 from schemas.record import Compact, Flush, Rebuild, SetZone
 from tests import oracle
-from tests.aggregator.world import World, heartbeat
+from tests.aggregator.world import heartbeat
 
 S = 1_000_000
 CAP_US = 120 * S
@@ -177,61 +175,59 @@ def act(world, action, zone):
         world.command(SetZone(world.user_id, zone))
 
 
-def live_through(databases, story, data):
+def live_through(new_world, story, data):
     zone, batches, other_zone, cache_rows, rows_per_user = story
     sent = []
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(counter, "_ROWS_PER_USER", rows_per_user):
-        stats_url = databases.new(folder)
-        world = World(Path(folder), stats_url, zone, cache_rows)
-        try:
-            for requests, action in batches:
-                world.deliver(requests)
-                world.deliver_of_another(len(sent))
-                sent += [h for request in requests for h in request]
-                act(world, action, other_zone)
-                if action == "another zone":
-                    zone = other_zone
-                if action != "nothing":
-                    check(world, zone, sent)
-            check(world, zone, sent)
-            instants = st.sampled_from(sorted({h["time_us"] for h in sent} | set(ANCHORS_US[zone])))
-            for _ in range(4):
-                ends = [data.draw(instants) + data.draw(st.sampled_from([-1, 0, 1, 10 * S])) for _ in range(2)]
-                check_range(world, sent, *ends)
-            check_range(world, sent, 10**15, 2 * 10**15)
-            if data.draw(st.sampled_from([True, *[False] * 7])):  # DuckDB takes its time
-                assert list(verify(world.database, world.lake)) == []
-        finally:
-            world.close()
-            databases.drop(stats_url)
+    with mock.patch.object(counter, "_ROWS_PER_USER", rows_per_user), new_world(zone, cache_rows) as world:
+        for requests, action in batches:
+            world.deliver(requests)
+            world.deliver_of_another(len(sent))
+            sent += [h for request in requests for h in request]
+            act(world, action, other_zone)
+            if action == "another zone":
+                zone = other_zone
+            if action != "nothing":
+                check(world, zone, sent)
+        check(world, zone, sent)
+        instants = st.sampled_from(sorted({h["time_us"] for h in sent} | set(ANCHORS_US[zone])))
+        for _ in range(4):
+            ends = [data.draw(instants) + data.draw(st.sampled_from([-1, 0, 1, 10 * S])) for _ in range(2)]
+            check_range(world, sent, *ends)
+        check_range(world, sent, 10**15, 2 * 10**15)
+        if data.draw(st.sampled_from([True, *[False] * 7])):  # DuckDB takes its time
+            assert list(verify(world.database, world.lake)) == []
 
 
 @given(stories(), st.data())
 @settings(max_examples=90, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # the soak alone takes time to shrink
-def test_whatever_comes_the_tables_equal_the_oracle(databases, story, data):
-    live_through(databases, story, data)
+def test_whatever_comes_the_tables_equal_the_oracle(new_world, story, data):
+    live_through(new_world, story, data)
+
+
+@given(stories(), st.data())
+@settings(max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # each takes a second or two
+def test_whatever_comes_the_tables_equal_the_oracle_on_kafka_postgresql_and_s3(new_distributed_world, story, data):
+    live_through(new_distributed_world, story, data)
 
 
 @pytest.mark.parametrize("behind", [1, 20, 63, 64, 65, 127, 200])
 @pytest.mark.parametrize("step_us", [20 * S, CAP_US - 1, CAP_US + 1])
-def test_a_second_editor_that_sends_late_finds_its_place(tmp_path, stats_url, step_us, behind):
+def test_a_second_editor_that_sends_late_finds_its_place(new_world, step_us, behind):
     """One editor is up to date; another's queue comes `behind` heartbeats later: in memory, at its edge and beyond."""
     start_us = utc("2024-03-04 23:00")
     first = [heartbeat(start_us + step_us * i, project="a", language="P", category="coding") for i in range(300)]
     second = [heartbeat(h["time_us"] + 7 * S, project="b", language="P", category="coding") for h in first]
-    world, sent = World(tmp_path, stats_url, "Asia/Kolkata"), []
-    try:
+    sent = []
+    with new_world("Asia/Kolkata") as world:
         for i in range(0, 300, 10):
             late = second[max(0, i - behind) : max(0, i + 10 - behind)]
             world.deliver([request for request in (first[i : i + 10], late, late[:3]) if request])
             sent += first[i : i + 10] + late
         check(world, "Asia/Kolkata", sent)
-    finally:
-        world.close()
 
 
 @pytest.mark.soak
 @given(stories(), st.data())
 @settings(max_examples=20_000)
-def test_the_tables_equal_the_oracle_for_hours(databases, story, data):
-    live_through(databases, story, data)
+def test_the_tables_equal_the_oracle_for_hours(new_world, story, data):
+    live_through(new_world, story, data)

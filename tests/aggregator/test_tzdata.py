@@ -125,7 +125,7 @@ def rows_of(world):
 
 def test_a_lost_file_does_not_stop_the_counting(world, monkeypatch, caplog):
     cut_by_older_rules(world, monkeypatch)
-    for path in (world.log_path.parent / "lake").rglob("*.parquet"):
+    for path in (world.folder / "lake").rglob("*.parquet"):
         path.unlink()
     world.restart()
     with caplog.at_level(logging.ERROR):

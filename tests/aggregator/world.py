@@ -1,5 +1,6 @@
-"""The real aggregator on real files in a folder, driven step by step; and what its tables hold, decoded."""
+"""The real aggregator on a real log, database and lake, driven step by step; and what its tables hold, decoded."""
 
+import contextlib
 import hashlib
 
 import sqlalchemy as sa
@@ -14,36 +15,42 @@ from schemas.segment import whole_seconds
 from storage.directory import Directory, NewUser
 from storage.history import History
 from storage.lake.folder import FolderLake
-from storage.log.sqlite import SqliteLogReader, append_now
 from storage.stats import Database
 from storage.stats.reader import Span, StatsReader
+from tests.places import SHARDS
+from tests.storage.logs import SqliteLog
 
 NEVER_S = 1e12
 
 
 class World:
-    """One user's heartbeats through a log, an aggregator and its database and lake; another user comes between."""
+    """One user's heartbeats through a shard, its aggregator, database and lake; another user comes between.
 
-    def __init__(self, folder, stats_url, zone, cache_rows=1_000_000):
-        self.log_path = folder / "log.db"
+    Log and lake lie in the folder, unless others are given.
+    """
+
+    def __init__(self, folder, stats_url, zone, cache_rows=1_000_000, log=None, lake=None):
+        self.folder = folder
         self.database = Database(stats_url)
-        self.lake = FolderLake(folder / "lake")
+        self.lake = lake or FolderLake(folder / "lake")
+        self._place = log or SqliteLog(folder)
         self.config = AggregatorConfig(flush_interval_s=NEVER_S, cache_rows=cache_rows)
         user, _ = Directory(self.database).add(NewUser(username="ann", timezone=zone))
         self.user_id = user.user_id
-        other, _ = Directory(self.database).add(NewUser(username="bob"))
+        other, _ = Directory(self.database).add(NewUser(username="bob", user_id=user.user_id + SHARDS))  # same shard
         self.other_id = other.user_id
         self.history = History(self.database, self.lake)
         self.reader = StatsReader(self.database)
         self._open()
 
     def _open(self):
-        self.log = SqliteLogReader(self.log_path)
+        self._reading = contextlib.ExitStack()
+        self.log = self._reading.enter_context(self._place.reader_of(self.user_id))
         self.aggregator = Aggregator(self.database, self.log, self.lake, self.config)
 
     def _shut(self):
         self.aggregator.close()
-        self.log.close()
+        self._reading.close()
 
     def restart(self):
         """Another aggregator takes the shard over, with nothing in memory."""
@@ -57,21 +64,18 @@ class World:
 
     def deliver(self, requests):
         """Append one record for each request, all at once, and let the aggregator count them."""
-        append_now(
-            self.log_path,
-            [r for request in requests for r in heartbeat_records(self.user_id, list(map(sent, request)))],
-        )
+        self.append([r for request in requests for r in heartbeat_records(self.user_id, list(map(sent, request)))])
         self._work()
 
     def deliver_of_another(self, number):
         """Let the aggregator count a heartbeat of the other user: with a small cache it forgets the first one."""
         line = sent(heartbeat(2 * 10**15 - 10**9 + number))
-        append_now(self.log_path, heartbeat_records(self.other_id, [line]))
+        self.append(heartbeat_records(self.other_id, [line]))
         self._work()
 
     def command(self, command):
         """Send a command through the log; it must be applied."""
-        offset = append_now(self.log_path, [command_record(command, self.user_id)])
+        offset = self.append([command_record(command, self.user_id)])
         self._work()
         results = tables.command_results
         with self.database.reading() as connection:
@@ -80,7 +84,12 @@ class World:
     def flush(self):
         self.aggregator.flush_now()
 
+    def append(self, records):
+        """Append to the shard; return the last offset."""
+        return self._place.append_now(records)
+
     def _work(self):
+        self.log.end()  # asked for: until then Kafka's reader may not know of what was just appended
         while self.aggregator.step():
             pass
 

@@ -3,9 +3,13 @@
 import re
 import uuid
 
+import pytest
+
 from tests.e2e.history import beat, mixed
 from tests.server import HACKATIME, eventually
 from tests.today import midnight_s, quiet_zone
+
+pytestmark = pytest.mark.distributed
 
 T = 1_700_000_000
 PROFILE = f"{HACKATIME}/users/current"

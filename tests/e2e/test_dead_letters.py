@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from schemas.record import Kind, Record, compress, heartbeat_records, pack_lines
 from schemas.tables import dead_letters
-from storage.log.sqlite import append_now
-from storage.stats import Database
 from tests.aggregator.world import heartbeat, sent
 from tests.server import eventually
+
+pytestmark = pytest.mark.distributed
 
 T_US = 1_700_000_000_000_000
 
@@ -26,15 +26,17 @@ def waiting(server, user_id):
 
 def set_aside(server, account, value):
     """Append a record that no ingest would have written; give it as listed, once it is there."""
-    append_now(server.data / "log.db", [Record(account.user_id, Kind.HEARTBEATS, value)])
+    server.append(Record(account.user_id, Kind.HEARTBEATS, value))
     assert eventually(lambda: len(waiting(server, account.user_id)), 1, within_s=20) == 1
     return waiting(server, account.user_id)[0]
 
 
 def make_readable(server, letter, value):
-    with closing(Database(f"sqlite:///{server.data / 'stats.db'}")) as database, database.writing() as connection:
-        mine = dead_letters.c.offset == int(letter["id"].rsplit(":", 1)[1])
-        assert connection.execute(sa.update(dead_letters).where(mine).values(value=value)).rowcount == 1
+    log, shard, offset = letter["id"].rsplit(":", 2)
+    c = dead_letters.c
+    mine = sa.update(dead_letters).where(c.log == log, c.shard == int(shard), c.offset == int(offset))
+    with closing(server.database()) as database, database.writing() as connection:
+        assert connection.execute(mine.values(value=value)).rowcount == 1
 
 
 def test_a_letter_is_listed_and_shown_and_holds_up_nothing(server):
@@ -66,7 +68,8 @@ def test_a_letter_that_can_be_counted_now_is_counted_once_and_gone(server):
     letter = set_aside(server, account, b"\x00garbage")
     beats = [sent(heartbeat(T_US + n * 60_000_000, entity="/a.py", type="file", category="coding")) for n in range(3)]
     make_readable(server, letter, pack_lines(beats))  # as if a newer version could read it
-    append_now(server.data / "log.db", heartbeat_records(account.user_id, beats[:1]))  # one of them came again since
+    for record in heartbeat_records(account.user_id, beats[:1]):  # one of them came again since
+        server.append(record)
     retried = json.loads(server.cli("dead-letters", "retry", letter["id"]).stdout)
     assert retried == {"id": letter["id"], "heartbeats": 2}
     assert waiting(server, account.user_id) == []

@@ -4,13 +4,14 @@ import datetime as dt
 import json
 import time
 
-import duckdb
 import pytest
 
 from tests import oracle, oracle_answers, oracle_ranges
 from tests.e2e.history import beat, mixed, seen
 from tests.server import HACKATIME, eventually
 from tests.today import UTC_OR_FAR, midnight_s, quiet_zone
+
+pytestmark = pytest.mark.distributed
 
 RIGHT_WITHIN_S = 10
 """For a busy machine; a second is the promise, and what it took is printed."""
@@ -180,17 +181,9 @@ def test_late_heartbeats_come_to_the_parquet_files_of_their_own_dates_alone(serv
     server.cli("flush")
     grown = {str(person.date(days)): before[str(person.date(days))] + 1 for days in (40, 400)}
     assert rows_by_date(server) == before | grown
-    listed = in_parquet(server, f"SELECT id FROM lake WHERE user_id = {person.account.user_id} ORDER BY time, id")
+    listed = server.parquet("SELECT id FROM lake WHERE user_id = ? ORDER BY time, id", person.account.user_id)
     assert [row[0] for row in listed] == [h["id"] for h in person.known]
 
 
 def rows_by_date(server):
-    return dict(in_parquet(server, "SELECT CAST(date AS VARCHAR), count(*) FROM lake GROUP BY 1"))
-
-
-def in_parquet(server, query):
-    """Ask an ordinary DuckDB over a plain glob."""
-    pattern = server.data / "lake" / "heartbeats" / "**" / "*.parquet"
-    with duckdb.connect() as connection:
-        connection.read_parquet(str(pattern), hive_partitioning=True).create_view("lake")
-        return connection.execute(query).fetchall()
+    return dict(server.parquet("SELECT CAST(date AS VARCHAR), count(*) FROM lake GROUP BY 1"))

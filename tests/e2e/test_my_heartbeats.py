@@ -8,6 +8,8 @@ import pytest
 from tests import oracle, oracle_answers
 from tests.e2e.history import FIELDS, beat, mixed, seen
 
+pytestmark = pytest.mark.distributed
+
 START_S = int(dt.datetime(2024, 5, 6, 20, tzinfo=dt.UTC).timestamp())
 RECENT = "/api/v1/my/heartbeats/most_recent"
 

@@ -50,8 +50,8 @@ def test_thousands_of_heartbeats_are_listed_in_order_from_tail_and_parquet(accou
     assert [h["id"] for h in account.heartbeats(limit=100)["heartbeats"]] == expected["ids"][-100:]
 
 
-def test_a_full_disk_is_a_503_to_try_again_and_reading_goes_on(tmp_path):
-    with Server(tmp_path, HEARTLINE_MIN_FREE=str(1 << 60)) as server:
+def test_a_full_disk_is_a_503_to_try_again_and_reading_goes_on(tmp_path, places):
+    with Server(tmp_path, HEARTLINE_MIN_FREE=str(1 << 60), **places.new()) as server:
         account = server.new_account()
         for response in (account.bulk([beat(T)]), account.single(beat(T))):
             assert response.status_code == 503

@@ -1,27 +1,31 @@
 """`heartline verify` and `heartline rebuild` while the services run."""
 
-import sqlite3
 import threading
 from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
 
 from tests.e2e.history import beat, mixed
 from tests.server import HACKATIME, eventually
 from tests.today import midnight_s, quiet_zone
 
+pytestmark = pytest.mark.distributed
+
 T = 1_700_000_000
 DAYS = {"start_date": "2023-11-14", "end_date": "2023-11-20"}
 
 
-def damage(server, statement, *parameters):
-    with closing(sqlite3.connect(server.data / "stats.db", timeout=30)) as connection, connection:
-        assert connection.execute(statement, parameters).rowcount > 0
+def damage(server, statement, **parameters):
+    with closing(server.database()) as database, database.writing() as connection:
+        assert connection.execute(sa.text(statement), parameters).rowcount > 0
 
 
 def test_damage_is_listed_with_exit_code_1_and_gone_after_a_rebuild(server):
     account = server.new_account(timezone="Asia/Kolkata")
     account.send(*mixed(7, T, 100_000))
     before = account.stats(features="languages,projects", **DAYS)
-    damage(server, "UPDATE segments SET duration_us = 1000000 WHERE user_id = ? AND dimension < 3", account.user_id)
+    damage(server, "UPDATE segments SET duration_us = 1000000 WHERE user_id = :u AND dimension < 3", u=account.user_id)
     assert account.stats(features="languages,projects", **DAYS) != before
     verified = server.cli("verify", account.username, check=False)
     lines = verified.stdout.splitlines()

@@ -70,8 +70,8 @@ def times_of(account):
 
 
 @pytest.mark.soak
-def test_ten_years_are_answered_in_bounded_time(tmp_path, capsys):
-    with Server(tmp_path) as server:
+def test_ten_years_are_answered_in_bounded_time(tmp_path, places, capsys):
+    with Server(tmp_path, **places.new()) as server:
         account = server.new_account(timezone="America/Los_Angeles")
         known = send_all(account, ten_years(int(time.time())))
         everything = {"start_date": "2016-01-01", "end_date": "2033-01-01"}

@@ -12,6 +12,8 @@ from tests.e2e.history import beat, seen
 from tests.server import HACKATIME, eventually
 from tests.today import NOT_UTC, UTC_OR_FAR, quiet_zone
 
+pytestmark = pytest.mark.distributed
+
 COMPAT = "/api/compat/wakatime/v1/users/current"
 PATHS = {
     "bar": f"{HACKATIME}/users/current/statusbar/today",

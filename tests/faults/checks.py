@@ -4,11 +4,11 @@ import datetime as dt
 import time
 from collections import Counter
 
-import duckdb
 import httpx
 import polars as pl
 
 from tests import oracle, oracle_answers
+from tests.places import scan
 
 EVER = {"start_time": 1_000_000_000, "end_time": 1_999_999_999}
 
@@ -69,17 +69,15 @@ def figures_are_the_naive_ones(team, account):
         assert shown == seconds, f"{day}: {shown} s shown, {seconds} s counted by hand"
 
 
-def the_parquet_files_hold_each_once(team, lake):
+def the_parquet_files_hold_each_once(team, server):
     """After a clean stop: a plain glob, with DuckDB and with polars."""
     expected = Counter(
         (account.user_id, h["id"], h["time_us"]) for account in team.accounts for h in team.acknowledged(account)
     )
-    glob = str(lake / "heartbeats" / "*" / "*.parquet")
     users = [account.user_id for account in team.accounts]
-    select = "SELECT user_id, id, epoch_us(time) FROM read_parquet(?) WHERE list_contains(?, user_id)"
-    with duckdb.connect() as connection:
-        _equal(Counter(connection.execute(select, [glob, users]).fetchall()), expected)
-    frame = pl.scan_parquet(glob).filter(pl.col("user_id").is_in(users))
+    select = "SELECT user_id, id, epoch_us(time) FROM lake WHERE list_contains(?, user_id)"
+    _equal(Counter(server.parquet(select, users)), expected)
+    frame = scan(server.environment).filter(pl.col("user_id").is_in(users))
     counted = frame.select(pl.len()).collect().item()
     assert counted == expected.total(), f"polars counts {counted}, {expected.total()} were acknowledged"
 

@@ -30,8 +30,9 @@ BUSY = {
 class Pipeline:
     """`server` is running between any two calls. `counts` tells what was done, for the end of the run."""
 
-    def __init__(self, server):
+    def __init__(self, server, *, commands_wait):
         self.server = server
+        self._commands_wait = commands_wait
         self.counts = Counter()
         self._fresh = []
         self._is_settled = True
@@ -104,7 +105,7 @@ class Pipeline:
     def command(self, *arguments):
         """Run a command of `heartline` in this process, where that saves its start: the same code, the same answer."""
         environment = {name: None for name in os.environ if name.startswith("HEARTLINE_")}
-        environment |= {n: v for n, v in self.server.environment.items() if n.startswith("HEARTLINE_")}
+        environment |= {n: v for n, v in self.server.environment.items() if n.startswith(("HEARTLINE_", "AWS_"))}
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
         assert result.exit_code == 0, f"{arguments}: {result.output} {result.exception!r}"
         lines = result.stdout.strip()
@@ -158,11 +159,15 @@ class Pipeline:
             return worker.result(2 * WITHIN_S)
 
     def offline(self, *arguments):
-        """Run a command while no service runs: it then does the aggregator's work itself."""
+        """Run a command while no service runs: it does the aggregator's work itself, or waits for an aggregator."""
         self.counts["offline commands"] += 1
         assert self.server.stop() == 0, self.server.output()[-4000:]
-        self.server.cli(*arguments)
-        self.server.start()
+        with ThreadPoolExecutor(1) as thread:
+            command = thread.submit(self.server.cli, *arguments)
+            if not self._commands_wait:
+                command.result()
+            self.server.start()
+            command.result()
 
 
 def _profile(body):

@@ -34,6 +34,8 @@ INSTANTS_S = (
     1_712_415_600,  # clocks go back by half an hour on Lord Howe
 )
 MAX_PEOPLE = 3
+EXAMPLES = {"embedded": 10, "distributed": 4}
+"""In `make test`; commands and restarts take longer on Kafka."""
 
 
 @st.composite
@@ -304,16 +306,17 @@ def run(pipeline, disturbances, seed_number=None, **how):
 
 
 @pytest.fixture
-def pipeline(tmp_path):
-    with Server(tmp_path, **BUSY) as server:
-        yield Pipeline(server)
+def pipeline(tmp_path, places):
+    with Server(tmp_path, **BUSY, **places.new()) as server:
+        yield Pipeline(server, commands_wait=places.commands_wait)
 
 
+@pytest.mark.distributed
 @pytest.mark.timeout(900)
-def test_every_answer_equals_the_oracle_whatever_comes_in_between(pipeline):
+def test_every_answer_equals_the_oracle_whatever_comes_in_between(pipeline, places):
     # The same examples each time: what fails here fails again. The soak draws new ones.
     how = {"derandomize": True, "database": None, "phases": [Phase.generate]}
-    run(pipeline, disturbances=1, max_examples=10, stateful_step_count=10, **how)
+    run(pipeline, disturbances=1, max_examples=EXAMPLES[places.name], stateful_step_count=10, **how)
 
 
 @pytest.mark.soak

@@ -8,7 +8,7 @@ import time
 import uuid
 
 from schemas.record import Kind, Record
-from storage.log.kafka import KafkaTopic
+from storage.log.kafka import KafkaTopic, shard_of
 from storage.log.kafka_reader import KafkaLogReader
 from storage.log.kafka_topics import create_topic, describe_topic
 from storage.log.kafka_writer import KafkaLogWriter
@@ -52,6 +52,9 @@ class SqliteLog:
         with contextlib.closing(SqliteLogReader(self.path)) as reader:
             yield reader
 
+    def reader_of(self, user_id):  # noqa: ARG002 - there is one shard
+        return self.reader()
+
     def append_now(self, records):
         return append_now_sqlite(self.path, records)
 
@@ -67,6 +70,7 @@ class KafkaLog:
     def __init__(self, broker, partitions=1, name=None):
         self.topic = KafkaTopic.parse(broker.url(name or f"t-{uuid.uuid4().hex}"))
         create_topic(self.topic, partitions, 1)
+        self._partitions = partitions
 
     @contextlib.asynccontextmanager
     async def writer(self, max_queued_bytes=MIB, **options):
@@ -84,6 +88,9 @@ class KafkaLog:
             name = describe_topic(self.topic).id
             with contextlib.closing(KafkaLogReader(self.topic, name, shard, loop)) as reader:
                 yield reader
+
+    def reader_of(self, user_id):
+        return self.reader(shard_of(user_id, self._partitions))
 
     def append_now(self, records):
         return append_now_kafka(self.topic, records)
