@@ -172,11 +172,15 @@ class KafkaLogReader:
         consumer = await self._started()
         try:
             found = await consumer.getmany(self._partition, timeout_ms=int(timeout_s * 1000))
+            for record in found.get(self._partition, ()):
+                self._records.append(stored_record(record.offset, record.key, record.value, record.headers))
+            self._fetched = await consumer.position(self._partition)
         except OffsetOutOfRangeError as error:
             raise await self._lost(consumer) from error
-        for record in found.get(self._partition, ()):
-            self._records.append(stored_record(record.offset, record.key, record.value, record.headers))
-        self._fetched = await consumer.position(self._partition)
+        except BaseException:
+            # The consumer goes on behind what it had taken when it failed: it must be told again where to read.
+            self._after = self._fetched = -1
+            raise
         self._known_end = max(self._known_end, consumer.highwater(self._partition) or 0)
 
     async def _count_shards(self) -> int:

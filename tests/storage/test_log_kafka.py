@@ -5,7 +5,7 @@ import contextlib
 import time
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.record import FORMAT_VERSION, Kind, StoredRecord
@@ -244,6 +244,31 @@ def test_a_topic_made_again_under_the_same_name_is_another_log(kafka_broker):
         except StorageError:
             assert time.monotonic() < deadline
     assert describe_topic(log.topic).id != before
+
+
+@pytest.mark.parametrize("call", [(AIOKafkaConsumer, "getmany"), (kafka_reader, "stored_record")])
+def test_records_that_the_client_had_taken_when_it_failed_are_read_again(log, monkeypatch, call):
+    owner, name = call
+    append_all(log, [[record(0, b"%d" % n)] for n in range(3)])
+    sound, taken = getattr(owner, name), []
+
+    def fail_once(result):
+        if result and not taken:
+            taken.append(result)
+            raise MemoryError
+        return result
+
+    async def getmany(*args, **options):
+        return fail_once(await sound(*args, **options))
+
+    def stored_record(*args):
+        return fail_once(sound(*args))
+
+    monkeypatch.setattr(owner, name, {"getmany": getmany, "stored_record": stored_record}[name])
+    with log.reader() as reader:
+        with pytest.raises(MemoryError):
+            read_all(reader)
+        assert [found.value for found in read_all(reader)] == [b"0", b"1", b"2"]
 
 
 def test_holes_in_the_offsets_stop_no_reader(log):
