@@ -76,7 +76,7 @@ def begin_compaction(shard: Shard, of_day: Sequence[LakeFile]) -> Compaction:
     merged = _successor(of_day, sum(file.rows for file in of_day))
     with shard.writing() as connection:
         catalog.give_up_writing(connection, shard.log, shard.number)
-        catalog.announce(connection, shard.epoch, [merged])
+        catalog.announce(connection, shard, [merged])
     return Compaction(tuple(of_day), merged, owned_by(shard))
 
 
@@ -108,7 +108,7 @@ def finish_compaction(shard: Shard, lake: Lake, compaction: Compaction, differen
     A difference is logged as an error; caches of stats are then wrong. Raises `FencedError`, `StorageError`.
     """
     with shard.writing() as connection:
-        catalog.publish(connection, [compaction.merged.path])
+        catalog.publish(connection, shard, [compaction.merged.path])
         catalog.retire(connection, [file.path for file in compaction.old])
     recover(shard, lake)
     for difference in differences:
@@ -166,12 +166,12 @@ def erase_user(shard: Shard, lake: Lake, user_id: int) -> int:
         new = [_successor([file], file.rows - held[file.path]) for file in old]
         kept = [(file, [source]) for file, source in zip(new, old, strict=True) if file.rows]
         with shard.writing() as connection:
-            catalog.announce(connection, shard.epoch, [file for file, _ in kept])
+            catalog.announce(connection, shard, [file for file, _ in kept])
         try:
             for file, sources in kept:
                 _write_from(duck, lake, file, lake.table(duck, _paths(sources)), f"WHERE user_id <> {int(user_id)}")
             with shard.writing() as connection:
-                catalog.publish(connection, [file.path for file, _ in kept])
+                catalog.publish(connection, shard, [file.path for file, _ in kept])
                 catalog.retire(connection, [file.path for file in old])
                 in_tail = _delete_user(connection, user_id)
         except Exception:
@@ -196,12 +196,12 @@ def rewrite(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> None:
         duck.execute(f"CREATE TEMP VIEW old AS {' UNION ALL '.join(parts)}")
         new = list(_true_entries(duck, old))
         with shard.writing() as connection:
-            catalog.announce(connection, shard.epoch, new)
+            catalog.announce(connection, shard, new)
         try:
             for file in new:
                 _write_from(duck, lake, file, "old", _ONCE.format(date=file.date))
             with shard.writing() as connection:
-                catalog.publish(connection, [file.path for file in new])
+                catalog.publish(connection, shard, [file.path for file in new])
                 catalog.retire(connection, [file.path for file in old])
         except Exception:
             give_up(shard, lake)

@@ -70,7 +70,7 @@ def begin_flush(shard: Shard, max_rows: int = MAX_ROWS) -> Flush | None:
     files = tuple(_new_file(shard, stretch, date, bounds) for date, bounds in sorted(dates.items()))
     with shard.writing() as connection:
         catalog.give_up_writing(connection, shard.log, shard.number)
-        catalog.announce(connection, shard.epoch, files)
+        catalog.announce(connection, shard, files)
     return Flush(shard.log, shard.number, *stretch, files)
 
 
@@ -102,7 +102,7 @@ def finish_flush(shard: Shard, flush: Flush) -> None:
     Raises `StorageError`, with nothing changed, when either is not as it was announced; `FencedError`.
     """
     with shard.writing() as connection:
-        catalog.publish(connection, [file.path for file in flush.files])
+        catalog.publish(connection, shard, [file.path for file in flush.files])
         deleted = connection.execute(sa.delete(tail).where(*_within(flush))).rowcount
         if deleted != flush.records:
             raise StorageError(f"The flush wrote {flush.records} tail records, {deleted} are there: it is given up.")

@@ -18,7 +18,7 @@ from aggregator.compact import compact
 from aggregator.counter import Counter
 from aggregator.duty import FAILURES_OF_A_PLACE, Duty
 from aggregator.flush import begin_flush, finish_flush, write_files
-from aggregator.recover import recover
+from aggregator.recover import leave_nothing_unfinished, recover
 from aggregator.tzdata import apply_new_tzdata
 from aggregator.upkeep import Upkeep
 from schemas.record import FORMAT_VERSION, Kind, StoredRecord
@@ -161,9 +161,10 @@ class Aggregator:
         return flushed
 
     def close(self) -> None:
-        """Wait for what is being written, and let go of the database; the log is the caller's."""
+        """Wait for what is being written and drop it, and let go of the database; the log is the caller's."""
         for writing in (self._flushing, self._upkeep):
             writing.abandon()
+        leave_nothing_unfinished(self._shard, self._lake)
         self._counter.close()
 
     def _process_next(self) -> bool:

@@ -62,7 +62,7 @@ class Upkeep:
             self._compacting.attend(lambda: self._settle(wait=True), at_once=True)
 
     def abandon(self) -> None:
-        """Wait for a rewrite under way and drop what it wrote: the next owner recovers."""
+        """Wait for a rewrite under way; what it wrote never counts."""
         self._rewriting.abandon()
 
     def _trim(self) -> bool:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from schemas.calendars import date_of
 from schemas.tables import FileState, lake_files
 from storage.errors import StorageError
+from storage.stats.shard import Shard
 
 _PATHS_AT_ONCE: Final = 500  # databases bound the parameters of a statement
 
@@ -51,15 +52,17 @@ def live_files(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -
     return [LakeFile(*row) for row in found]
 
 
-def announce(connection: sa.Connection, epoch: int, files: Sequence[LakeFile]) -> None:
+def announce(connection: sa.Connection, shard: Shard, files: Sequence[LakeFile]) -> None:
     """Enter files before they are written, so that a crash leaves none that nobody knows of."""
+    shard.unfinished = tuple(file.path for file in files)
     if files:
-        rows = [{**file._asdict(), "epoch": epoch, "state": FileState.WRITING.value} for file in files]
+        rows = [{**file._asdict(), "epoch": shard.epoch, "state": FileState.WRITING.value} for file in files]
         connection.execute(sa.insert(lake_files), rows)
 
 
-def publish(connection: sa.Connection, paths: Sequence[str]) -> None:
+def publish(connection: sa.Connection, shard: Shard, paths: Sequence[str]) -> None:
     """Let written files count. Raises `StorageError` when one is not in state `writing`."""
+    shard.unfinished = ()  # an owner that comes after this transaction finds them written, whatever becomes of it
     _move(connection, paths, FileState.WRITING, FileState.LIVE)
 
 

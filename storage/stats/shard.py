@@ -27,6 +27,8 @@ class Shard:
         self.shards = shards
         self.epoch = epoch
         self.offset = offset
+        self.unfinished: tuple[str, ...] = ()
+        """Lake files that this owner has announced and may not have written yet."""
 
     @classmethod
     def take(cls, database: Database, log: str, number: int = 0, shards: Callable[[], int] = lambda: 1) -> Self:

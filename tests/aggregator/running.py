@@ -79,3 +79,19 @@ class Running:
         with self.database.reading() as connection:
             found = connection.execute(sa.select(command_results).where(command_results.c.offset == offset)).one()
             return found.error, found.answer
+
+
+class Held:
+    """A lake whose writing waits, once it has begun, until it is let go."""
+
+    def __init__(self, lake):
+        self.lake = lake
+        self.delete, self.scan, self.table = lake.delete, lake.scan, lake.table
+        self.begun, self.let_go = threading.Event(), threading.Event()
+        self.holds = False
+
+    def write(self, path, batches):
+        if self.holds:
+            self.begun.set()
+            assert self.let_go.wait(WITHIN_S)
+        return self.lake.write(path, batches)

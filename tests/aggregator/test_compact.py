@@ -172,8 +172,8 @@ def test_a_swap_whose_answer_is_lost_after_its_commit_deletes_nothing_that_count
             published.clear()
             raise UnavailableError("the connection broke after COMMIT")
 
-    def noting(connection, paths):
-        publish(connection, paths)
+    def noting(connection, shard, paths):
+        publish(connection, shard, paths)
         published.extend(paths)
 
     monkeypatch.setattr(Shard, "writing", losing)

@@ -13,27 +13,11 @@ from aggregator.verify import verify
 from schemas.record import Compact, RemoveUser, heartbeat_records
 from schemas.tables import lake_files, segments
 from storage.log.sqlite import append_now
-from tests.aggregator.running import WITHIN_S, Running
+from tests.aggregator.running import WITHIN_S, Held, Running
 from tests.server import eventually
 from tests.stored import DAY, NOON, S, beat
 
 OVERDUE_S = 61
-
-
-class Held:
-    """A lake whose writing waits, once it has begun, until it is let go."""
-
-    def __init__(self, lake):
-        self.lake = lake
-        self.delete, self.scan, self.table = lake.delete, lake.scan, lake.table
-        self.begun, self.let_go = threading.Event(), threading.Event()
-        self.holds = False
-
-    def write(self, path, batches):
-        if self.holds:
-            self.begun.set()
-            assert self.let_go.wait(WITHIN_S)
-        return self.lake.write(path, batches)
 
 
 @pytest.fixture

@@ -132,9 +132,9 @@ PLACES = (
     Mutant(
         "compacted files' successors beside their originals",
         "aggregator/compact.py",
-        "        catalog.publish(connection, [compaction.merged.path])\n"
+        "        catalog.publish(connection, shard, [compaction.merged.path])\n"
         "        catalog.retire(connection, [file.path for file in compaction.old])",
-        "        catalog.publish(connection, [compaction.merged.path])",
+        "        catalog.publish(connection, shard, [compaction.merged.path])",
         ("tests/aggregator/test_compact.py",),
     ),
     Mutant(
