@@ -38,6 +38,14 @@ class WakaDay(msgspec.Struct, kw_only=True):
     range: DayRange
 
 
+class WakaToday(msgspec.Struct):
+    """Today with all its parts, under the name that WakaTime's documentation has for its status bar."""
+
+    data: WakaDay
+    cached_at: str
+    has_team_features: bool = False
+
+
 class WakaCumulative(msgspec.Struct):
     """The sum of the days' totals."""
 
@@ -200,6 +208,12 @@ class WakaHeartbeat(msgspec.Struct, kw_only=True):
     cursorpos: int | None
     line_additions: int | None
     line_deletions: int | None
+    ai_model: str | None
+    ai_session: str | None
+    ai_subscription_plan: str | None
+    ai_input_tokens: int | None
+    ai_output_tokens: int | None
+    ai_prompt_length: int | None
     ai_line_changes: int | None
     human_line_changes: int | None
     machine_name_id: str | None
@@ -216,4 +230,4 @@ class WakaHeartbeats(msgspec.Struct):
     data: list[WakaHeartbeat]
 
 
-ANSWERS: Final = (WakaSummaries, WakaStats, AllTime, WakaProjects, WakaHeartbeats)
+ANSWERS: Final = (WakaToday, WakaSummaries, WakaStats, AllTime, WakaProjects, WakaHeartbeats)

@@ -65,17 +65,34 @@ _NAMED: Final[dict[str, Callable[[dt.date], Dates]]] = {
     "this_week": lambda today: _week(today, 0),
     "last_week": lambda today: _week(today, 1),
     "this_month": _month,
+    "this_year": _year,
     "last_month": lambda today: _month(today - relativedelta(months=1)),
     "last_6_months": lambda today: _since(today, relativedelta(months=6)),
     "last_year": lambda today: _since(today, relativedelta(years=1)),
 }
 
-RANGE_NAMES: Final = (*_NAMED, ALL_TIME)
+_WAKAPIS: Final = {
+    "day": "yesterday",
+    "week": "this_week",
+    "month": "this_month",
+    "year": "this_year",
+    "7_days": "last_7_days",
+    "14_days": "last_14_days",
+    "30_days": "last_30_days",
+    "6_months": "last_6_months",
+    "12_months": "last_year",
+    "last_12_months": "last_year",
+    "any": ALL_TIME,
+}
+"""Wakapi's own names of the same ranges."""
+
+RANGE_NAMES: Final = (*_NAMED, ALL_TIME, *_WAKAPIS)
 
 
 def range_key(name: str) -> str:
-    """Give a range's name the form that answers show: "Last 7 Days" is `last_7_days`."""
-    return name.strip().lower().replace(" ", "_")
+    """Give a range's name the form that answers show: "Last 7 Days" and Wakapi's "7_days" are `last_7_days`."""
+    key = name.strip().lower().replace(" ", "_")
+    return _WAKAPIS.get(key, key)
 
 
 def named_dates(key: str, today: dt.date) -> Dates | None:

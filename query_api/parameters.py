@@ -16,8 +16,8 @@ from storage.stats.reader import Span
 MAX_NAME: Final = 320
 """The longest email address; no name or id is longer."""
 
-MAX_WHEN: Final = 64
-"""Any way to write an instant fits."""
+MAX_WHEN: Final = 100
+"""Any way to write an instant fits, JavaScript's with the whole name of a zone included."""
 
 MAX_LISTED: Final = 100
 """Heartbeats that `limit` may ask for; more gives these many."""

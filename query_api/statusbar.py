@@ -57,10 +57,10 @@ class StatusBarApp:
     """Answers `GET …/users/{anything}/statusbar/today`: the key alone tells the user. A bare ASGI application."""
 
     def __init__(self, reader: StatsReader, keys: Keys, text_style: TextStyle, clock: Callable[[], int]) -> None:
-        """`clock` gives microseconds since the epoch."""
+        """`clock` gives microseconds since the epoch. `words` of the made one says seconds in `text_style`."""
         self._reader = reader
         self._keys = keys
-        self._text = wording.status_text if text_style == "long" else wording.status_text_short
+        self.words = wording.status_text if text_style == "long" else wording.status_text_short
         self._clock = clock
 
     def matches(self, method: str, path: str) -> bool:
@@ -76,7 +76,7 @@ class StatusBarApp:
         if today is None:
             return 401, _INVALID_KEY
         seconds = whole_seconds(today.duration_us)
-        text = self._text(seconds)
+        text = self.words(seconds)
         if path.startswith(_HACKATIME):
             return 200, b'{"data":{"grand_total":{"total_seconds":%d.0,"text":"%s"}}}' % (seconds, text.encode())
         return 200, msgspec.json.encode(_full_answer(today, seconds, text, self._clock()))

@@ -16,7 +16,7 @@ from query_api.named_ranges import Dates, bounded, named_dates, range_key, summa
 from query_api.openapi import KEY, OPTIONAL_KEY, answers
 from query_api.parameters import AnyId, Day, Name, Names, RangeAsked, Username
 from query_api.summaries_report import summaries, wakatime_summaries
-from query_api.wakatime_forms import PARTS
+from query_api.wakatime_forms import OF_A_DAY
 from schemas.calendars import date_of, day_number, is_zone, local_calendar
 from schemas.dimensions import Dimension
 from schemas.heartbeat import Heartbeat
@@ -26,7 +26,6 @@ from storage.stats.reader import LocalDays
 router = APIRouter(tags=["summaries"], default_response_class=Response)
 
 _HACKATIME: Final = (Dimension.TOTAL, Dimension.FOLLOWED)
-_WAKATIME: Final = (*_HACKATIME, *PARTS)
 
 Start = Annotated[Day, Query(description="First local date; needed, as `end` is, unless a range is named.")]
 End = Annotated[Day, Query(description="Last local date, included; at most 366 days in all.")]
@@ -99,7 +98,7 @@ def user_summaries(
     """Show a user's local days one by one, in WakaTime's form."""
     user = find_shown(services, caller, username)
     asked = _asked(services, start, end, range, project, branches, timezone)
-    local = _read(services, user, asked, _WAKATIME)
+    local = _read(services, user, asked, OF_A_DAY)
     return json_answer(wakatime_summaries(local, today_in(local.timezone, asked.now_us)))
 
 

@@ -1,13 +1,14 @@
 """Summaries of local days in Hackatime's and in WakaTime's form (semantics.md, section 7). Pure."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import msgspec
 
 from query_api import wording
 from query_api.models import DayRange
 from query_api.models_days import CumulativeTotal, DailyAverage, Duration, ProjectDuration, Summaries, SummaryDay
-from query_api.models_wakatime import WakaCumulative, WakaDay, WakaSummaries
+from query_api.models_wakatime import WakaCumulative, WakaDay, WakaSummaries, WakaToday
 from query_api.ranges import Measured
 from query_api.totals import full_total
 from query_api.wakatime_forms import all_parts, followed_projects, listed, total_of
@@ -48,6 +49,14 @@ def wakatime_summaries(local: LocalDays, today: int) -> WakaSummaries:
         start=first.start,
         end=last.end,
     )
+
+
+def wakatime_today(local: LocalDays, now_us: int, words: Callable[[int], str]) -> WakaToday:
+    """Write the only day of `local`, which is today, as WakaTime does; `words`: how the status bar says its total."""
+    today = local.days.start
+    day = _wakatime_day(local, today, today)
+    day.grand_total.text = words(total_of(_measured(local, today)))
+    return WakaToday(data=day, cached_at=wording.whole_second(now_us))
 
 
 def day_range(timezone: str, day: int, today: int) -> DayRange:

@@ -105,9 +105,9 @@ def heartbeats_of_a_day(
     date: Annotated[Day, Query(description="A local date. Needed.")] = None,
 ) -> Response:
     """List your own heartbeats of one local day, in WakaTime's form."""
-    user = find_named(services, caller, id)
-    if caller.trusted_user is None:
+    if caller.trusted_user is None:  # before anything is said about the name
         raise invalid_key()
+    user = find_named(services, caller, id)
     if caller.trusted_user.user_id != user.user_id:
         raise ApiError(403, "heartbeats are shown to their user alone")
     today = today_in(user.timezone, services.clock())

@@ -23,6 +23,9 @@ PARTS: Final[dict[Dimension, tuple[str, Callable[[str], str]]]] = {
 }
 """The lists that answers have: the dimension, the list's name, and how its values are shown."""
 
+OF_A_DAY: Final = (Dimension.TOTAL, Dimension.FOLLOWED, *PARTS)
+"""What to read for a local day with all its lists."""
+
 
 def seconds_of(measured: Measured, dimension: Dimension) -> list[tuple[Value, int]]:
     """Give each group's seconds, rounded once, most first, then by name; null is a group of its own."""

@@ -69,6 +69,7 @@ def _of_base64(value: str) -> tuple[str, ...]:
         return ()
     if text is None:
         return ()
+    text = text.rstrip("\r\n")  # `echo KEY | base64`, as scripts for status bars have it, encodes a line end too
     user, colon, secret = text.partition(":")
     key = secret or user
     return (text, key) if colon and key else (key,)

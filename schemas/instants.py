@@ -22,7 +22,10 @@ _BEYOND_US: Final = 10**_MAX_MAGNITUDE
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _COMPACT_DATE: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)
 _FRACTION: Final = re.compile(r"(?<=:\d\d:\d\d)[.,](\d+)", re.ASCII)
-_LOST_PLUS: Final = re.compile(r"(:\d\d(?:[.,]\d+)?) (\d\d:?\d\d)", re.ASCII)
+_LOST_PLUS: Final = re.compile(r"(:\d\d(?:[.,]\d+)?(?: GMT)?) ((?:0\d|1[0-4]):?[0-5]\d)\b", re.ASCII)
+# As JavaScript writes a date: "GMT+0200 (Central European Summer Time)" is two hours ahead of GMT.
+_FROM_GMT: Final = re.compile(r"\b(?:GMT|UTC)(?=[+-]\d)", re.ASCII | re.IGNORECASE)
+_COMMENT: Final = re.compile(r"\s*\([^()]*\)$")
 
 _TIME_HELP: Final = (
     "time must be Unix epoch seconds between 1000000000 and 1999999999 (a number, or numeric text; "
@@ -121,6 +124,7 @@ def _rounded(number: Decimal, scale: int) -> int:
 def _date_us(text: str) -> int:
     if not text or len(text) > _MAX_TEXT:
         raise InstantError(_DATE_HELP)
+    text = _FROM_GMT.sub("", _COMMENT.sub("", text))  # dateutil would take "GMT+2" for two hours behind
     fraction = _FRACTION.search(text)
     whole = _FRACTION.sub("", text, count=1)
     try:

@@ -74,6 +74,14 @@ def statusbar(heartbeats, zone, now_us):
     }
 
 
+def status_bar(heartbeats, zone, now_us):
+    """The status bar under WakaTime's documented name: the day of the summaries, and `cached_at`."""
+    today = oracle.local_day(zone, now_us)
+    of_day = oracle.days(oracle.accepted(heartbeats), zone).get(today, [])
+    day = _summary_day(of_day, zone, today, today)
+    return {"data": day, "cached_at": oracle_ranges.iso(now_us), "has_team_features": False}
+
+
 def summaries(heartbeats, zone, first, last, today):
     of_day = oracle.days(oracle.accepted(heartbeats), zone)
     dates = oracle_ranges.dates(first, last)
@@ -249,6 +257,12 @@ SAME = (
     "cursorpos",
     "line_additions",
     "line_deletions",
+    "ai_model",
+    "ai_session",
+    "ai_subscription_plan",
+    "ai_input_tokens",
+    "ai_output_tokens",
+    "ai_prompt_length",
     "ai_line_changes",
     "human_line_changes",
 )

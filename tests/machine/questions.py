@@ -73,8 +73,16 @@ class Questions:
             return 200, answer
 
         yield Question(f"{HACKATIME}/users/current/statusbar/today", {}, short)
+
+        def with_lists(now_us):
+            answer = oracle_wakatime.status_bar(self.heartbeats, self.zone, now_us)
+            answer.pop("cached_at")
+            return 200, answer
+
         for prefix in PREFIXES[1:]:
-            yield Question(f"{prefix}/users/current/statusbar/today", {}, full, shown=_without("cached_at"))
+            bar = f"{prefix}/users/current"
+            yield Question(f"{bar}/statusbar/today", {}, full, shown=_without("cached_at"))
+            yield Question(f"{bar}/status_bar/today", {}, with_lists, shown=_without("cached_at"))
 
     def _of_stats(self):
         asked, user = self.asked, self.person.user

@@ -210,6 +210,9 @@ def test_heartbeats_are_shown_to_their_user_alone(world, ada):
     _, other = world.add_user("bob")
     for key, status in ((None, 401), (other, 403), (ada[1], 200)):
         assert world.get("/api/v1/users/ada/heartbeats", key, params={"date": "today"}).status_code == status
+    # whether there is such a user is nothing to tell without a key
+    for key, status in ((None, 401), (other, 404)):
+        assert world.get("/api/v1/users/nobody/heartbeats", key, params={"date": "today"}).status_code == status
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

@@ -14,7 +14,7 @@ def b64(text):
 
 
 @pytest.mark.parametrize("scheme", [b"Basic", b"basic", b"BASIC"])
-@pytest.mark.parametrize("text", [KEY, f"{KEY}:", f"user:{KEY}", f":{KEY}"])
+@pytest.mark.parametrize("text", [KEY, f"{KEY}:", f"user:{KEY}", f":{KEY}", f"{KEY}\n", f"{KEY}:\r\n"])
 def test_basic_holds_the_key_alone_or_beside_a_colon(scheme, text):
     assert KEY in api_keys_of(scheme + b" " + b64(text), b"").keys
 

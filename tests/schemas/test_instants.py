@@ -102,6 +102,13 @@ def test_what_is_no_time_is_rejected_with_a_word_on_what_to_send(value):
         "Nov 14 2023 10:13:20 PM",
         "2023-11-14T22:13:19.9999999Z",
         "2023-11-14T22:13:20.0000005Z",
+        "Wed Nov 15 2023 00:13:20 GMT+0200 (Eastern European Standard Time)",
+        "Tue Nov 14 2023 17:13:20 GMT-0500 (Eastern Standard Time)",
+        "2023-11-15 00:13:20 utc+2",
+        "2023-11-15 00:13:20 UTC+02:00",
+        "Tue Nov 14 22:13:20 UTC 2023",
+        "Tue Nov 14 22:13:20 2023",
+        "2023-11-14 17:13:20 -0500",
     ],
 )
 def test_dates_are_utc_unless_they_say_otherwise(text):
@@ -132,6 +139,7 @@ def test_the_names_of_zones_are_refused_rather_than_guessed(zone):
         ("1700000000123", T * 10**6 + 123_000),
         (" 2023-11-15T00:13:20 02:00 ", T * 10**6),
         ("2023-11-15T00:13:20.25 0200", T * 10**6 + 250_000),
+        ("Wed Nov 15 2023 00:13:20 GMT 0200 (Eastern European Standard Time)", T * 10**6),
         ("9999-12-31T23:59:59.999999Z", 253_402_300_799_999_999),
     ],
 )
