@@ -38,6 +38,7 @@ test: lint
 soak: setup
 	$(BIN)/pytest -m soak -s --timeout=0 $(ARGS)
 
+# ARGS: cases (both modes side by side, the default), scaling, costs (docs/scale.md); --runs, --seconds
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 

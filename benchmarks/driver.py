@@ -4,6 +4,7 @@ It shares the machine's cores with the server, so it must be cheap: about 25 us 
 what compiled load generators need, and nothing has to be installed. What it used is part of every result.
 """
 
+import itertools
 import select
 import socket
 import time
@@ -68,15 +69,16 @@ def _content_length(head: bytes) -> int:
     return int(head[at : head.find(b"\r", at) if b"\r" in head[at:] else None])
 
 
-def closed_loop(port: int, lanes: Sequence[Iterable[bytes]], duration_s: float) -> Outcome:
+def closed_loop(ports: Sequence[int], lanes: Sequence[Iterable[bytes]], duration_s: float) -> Outcome:
     """Run each lane's requests in order on a connection of its own, until all are done or `duration_s` is over.
 
-    A lane sends its next request when it has the last answer. Raises `UnexpectedAnswerError` at the first failure.
+    Lanes take the ports in turn. A lane sends its next request when it has the last answer. Raises
+    `UnexpectedAnswerError` at the first failure.
     """
     outcome = Outcome()
     poll = select.epoll()
     active: dict[int, tuple[Connection, Iterator[bytes]]] = {}
-    for lane in lanes:
+    for lane, port in zip(lanes, itertools.cycle(ports), strict=False):
         connection, requests = Connection(port), iter(lane)
         active[connection.socket.fileno()] = (connection, requests)
         poll.register(connection.socket, select.EPOLLIN)

@@ -116,8 +116,9 @@ class KafkaBroker:
     `proxy_port`: of what stands before it. Clients then find it there alone, since they go where a broker says it is.
     """
 
-    def __init__(self, folder, proxy_port=None, **settings):
+    def __init__(self, folder, proxy_port=None, java=_JAVA, **settings):
         self.folder = Path(folder)
+        self._java_options = java
         self.port, self.secure_port, controller_port = (lasting_port() for _ in range(3))
         self.public_port = proxy_port or self.port
         self.process = None
@@ -208,7 +209,7 @@ class KafkaBroker:
     def _command(self, main):
         return [
             "java",
-            *_JAVA,
+            *self._java_options,
             f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",
             "-cp",
             f"{jars()}/*",

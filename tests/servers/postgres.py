@@ -63,6 +63,11 @@ class Postgres:
         self.kill()
         shutil.rmtree(self._folder)
 
+    @property
+    def pid(self):
+        """The server's first process, whose children the others are."""
+        return self._process.pid
+
     def url(self, name):
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
 
