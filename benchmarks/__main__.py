@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import cases, costs, scaling
+from benchmarks import cases, costs, scale, scaling
 from benchmarks.report import PARTS, Figures, markdown
 from benchmarks.server import EMBEDDED, SERVICES_APART, Servers, Start, embedded
 
@@ -42,6 +42,7 @@ def main() -> None:
                 print("\n" + markdown(runs, scaling.COLUMNS))
             case "costs":
                 costs.save(_repeat(options.runs, lambda: costs.measure(servers, options.seconds)), options.note)
+                scale.main()
 
 
 def _options() -> argparse.Namespace:

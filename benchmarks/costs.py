@@ -7,7 +7,6 @@ the tail is flushed several times and the day compacted at the end.
 import datetime as dt
 import json
 import os
-import pathlib
 import statistics
 from collections.abc import Sequence
 from functools import partial
@@ -17,17 +16,13 @@ from benchmarks.cpu import since
 from benchmarks.driver import closed_loop
 from benchmarks.probe import Probe, probing
 from benchmarks.report import Figures, Row
+from benchmarks.scale import DAY, HEARTBEATS_A_DAY, HEARTBEATS_A_REQUEST, MEASURED, STATUS
 from benchmarks.server import PARTITIONS, Apart, Server, Servers, add_users
 from schemas.calendars import LIFETIME, UTC_DAYS, UTC_MONTHS
 
-MEASURED = pathlib.Path(__file__).with_name("measured.json")
-
 USERS = 1_000
-HEARTBEATS_A_DAY = 200
-BATCH = 5
 STEP_S = 36.0  # two hours of work
 FLUSHES = 8  # as many as make compaction due
-DAY, STATUS = "a user's day", "status bars"
 
 _TAIL = "SELECT pg_total_relation_size('tail') / sum(count) FROM tail"
 _MICRO_BATCHES = "SELECT sum(calls) FROM pg_stat_statements WHERE query LIKE 'UPDATE shards SET %offset%'"
@@ -79,7 +74,9 @@ def _day(servers: Servers, cluster: Apart, server: Server, probe: Probe) -> Row:
 def _send(server: Server, probe: Probe) -> Row:
     """Send everybody's day of the day before yesterday, with a flush after each part of it."""
     start = dt.datetime.now(dt.UTC).replace(hour=9, minute=0, second=0) - dt.timedelta(days=2)
-    lanes = cases.lanes_of(cases.developers(server.keys, start.timestamp(), STEP_S), HEARTBEATS_A_DAY, BATCH)
+    lanes = cases.lanes_of(
+        cases.developers(server.keys, start.timestamp(), STEP_S), HEARTBEATS_A_DAY, HEARTBEATS_A_REQUEST
+    )
     tail = 0.0
     for part in range(FLUSHES):
         parts = [lane[len(lane) * part // FLUSHES : len(lane) * (part + 1) // FLUSHES] for lane in lanes]
@@ -101,7 +98,7 @@ def _statements(probe: Probe, taken: int) -> Row:
     batches = probe.number(_MICRO_BATCHES)
     written = sum(probe.number(_WRITTEN.format(column)) for column in ("n_tup_ins", "n_tup_upd"))
     return {
-        "records_per_batch": taken / BATCH / batches,
+        "records_per_batch": taken / HEARTBEATS_A_REQUEST / batches,
         "statements_per_batch": probe.number(f"{_STATEMENTS} WHERE d.datname = {name}") / batches,
         "rows_written": written / taken,
     }
