@@ -25,6 +25,7 @@ _POLL_MS: Final = 1000
 _RETRY_S: Final = 1.0
 _REPORT_INTERVAL_S: Final = 5.0
 _ANSWER_WITHIN_S: Final = 20.0
+_LEAVE_WITHIN_S: Final = 3.0
 _METADATA_AGE_MS: Final = 10_000  # how late added partitions are noticed
 
 
@@ -88,11 +89,15 @@ class KafkaGroup:
         self._watermarks[shard] = watermark
 
     def close(self) -> None:
-        """Let go of the group and of all shards. A named member's shards wait for it until its session ends."""
+        """Let go of the group and of all shards. A named member's shards wait for it until its session ends.
+
+        So do those of one that cannot take its leave, as the brokers are silent.
+        """
         if self._closed:
             return
         self._closed = True
-        self._loop.run(_cancelled(self._membership), _ANSWER_WITHIN_S)
+        with suppress(UnavailableError):
+            self._loop.run(_cancelled(self._membership), _LEAVE_WITHIN_S)
         for reader in self._readers.values():
             reader.close()
         self._loop.close()
