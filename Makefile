@@ -35,6 +35,7 @@ format: setup
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
+# HEARTLINE_SOAK_SECONDS: of the mixed faults (3600). HEARTLINE_KILL_SEED: draws the same faults again.
 soak: setup
 	$(BIN)/pytest -m soak -s --timeout=0 $(ARGS)
 
