@@ -74,8 +74,10 @@ def postgres():
 
 
 @pytest.fixture(scope="session")
-def distributed(kafka_broker, postgres, s3_server):
-    return Distributed(kafka_broker, postgres, s3_server)
+def distributed(tmp_path_factory, postgres, s3_server):
+    """The servers behind distributed places, with a broker of their own: some tests take the shared one down."""
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield Distributed(broker, postgres, s3_server)
 
 
 @pytest.fixture(scope="session")

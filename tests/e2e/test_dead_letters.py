@@ -11,8 +11,6 @@ from schemas.tables import dead_letters
 from tests.aggregator.world import heartbeat, sent
 from tests.server import eventually
 
-pytestmark = pytest.mark.distributed
-
 T_US = 1_700_000_000_000_000
 
 
@@ -39,6 +37,7 @@ def make_readable(server, letter, value):
         assert connection.execute(mine.values(value=value)).rowcount == 1
 
 
+@pytest.mark.distributed
 def test_a_letter_is_listed_and_shown_and_holds_up_nothing(server):
     account = server.new_account()
     letter = set_aside(server, account, compress(b'{"id":1,"time_us":"soon"}\n'))
@@ -55,6 +54,7 @@ def test_what_is_no_zstd_is_shown_as_base64(server):
     assert json.loads(server.cli("dead-letters", "show", letter["id"]).stdout)["base64"] == "AGdhcmJhZ2U="
 
 
+@pytest.mark.distributed
 def test_a_letter_that_still_cannot_be_counted_stays(server):
     letter = set_aside(server, server.new_account(), b"\x00garbage")
     refused = server.cli("dead-letters", "retry", letter["id"], check=False)
@@ -63,6 +63,7 @@ def test_a_letter_that_still_cannot_be_counted_stays(server):
     assert letter in letters(server)
 
 
+@pytest.mark.distributed
 def test_a_letter_that_can_be_counted_now_is_counted_once_and_gone(server):
     account = server.new_account()
     letter = set_aside(server, account, b"\x00garbage")
