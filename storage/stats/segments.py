@@ -1,7 +1,7 @@
 """The aggregator's statements: segments, last values and tail, many rows at once.
 
 Statements are SQLAlchemy's, compiled once and run by the driver: building them for each micro-batch would cost more
-than the database does. PostgreSQL takes rows by COPY (`storage.stats.copying`).
+than the database does. PostgreSQL takes them in its own ways (`storage.stats.copying`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from schemas.dimensions import GroupKey, decode_value, encode_value
 from schemas.placeholders import LastValues
 from schemas.tables import last_values, segments, tail
-from storage.stats.copying import Row, copy_in, copy_over
+from storage.stats.copying import Row, copy_in, put_over
 
 Groups = dict[GroupKey, list[int]]
 """The segments of one period: group → [first_us, last_us, duration_us, count]."""
@@ -148,6 +148,6 @@ def _save(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> No
     if not rows:
         return
     if connection.dialect.name == "postgresql":
-        copy_over(connection, table, rows)
+        put_over(connection, table, rows)
     else:
         connection.exec_driver_sql(_UPSERTS[table.name], list(rows))

@@ -8,12 +8,13 @@ import pytest
 import sqlalchemy as sa
 
 from schemas.dimensions import Dimension
-from schemas.tables import meta, segments, shards
+from schemas.placeholders import LastValues
+from schemas.tables import last_values, meta, segments, shards
 from storage.directory import Directory, NewUser
 from storage.errors import StorageError, UnavailableError
 from storage.stats import Database
 from storage.stats.reader import Span, StatsReader
-from storage.stats.segments import save_groups
+from storage.stats.segments import load_last_values, save_groups, save_last_values
 from storage.stats.shard import Shard
 
 
@@ -69,6 +70,24 @@ def test_rows_are_replaced_by_their_keys_however_often_in_one_transaction(databa
     with database.reading() as connection:
         rows = connection.execute(sa.select(segments).order_by(segments.c.value)).all()
     assert [tuple(row) for row in rows] == [other, second], "in the order of code points"
+
+
+@pytest.mark.parametrize("others", [0, 10, 1_000], ids=["one", "few", "many"])
+def test_rows_are_kept_as_they_are_given_however_many(database, others):
+    texts = ("", "plain", "a\\b'c\"d{e},f\tg\n", "é\U0001f600", "NULL", "%s")
+    values = [LastValues(text, -1, None, None) for text in texts]
+    values += [LastValues(None, None, text, 1 << 60) for text in texts]
+    replaced = [(7, "same", LastValues("old", 1, "old", 1))] + [(8, f"old-{n}", LastValues()) for n in range(others)]
+    written = [(7, "same", value) for value in values]
+    fill = [(8, f"new-{n}", LastValues("Go", n, None, None)) for n in range(others)]
+    for row in written:
+        with database.writing() as connection:
+            save_last_values(connection, replaced)
+            save_last_values(connection, [row, *fill])
+        with database.reading() as connection:
+            assert load_last_values(connection, 7, "same") == row[2]
+            kept = connection.scalar(sa.select(sa.func.count()).select_from(last_values))
+        assert kept == 1 + 2 * others
 
 
 def test_a_shard_is_taken_once_at_a_time_even_when_it_is_new(database):
