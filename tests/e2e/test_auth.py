@@ -23,6 +23,7 @@ FORMS = {
     "basic of the bare key": lambda key: f"basic {b64(key)}",
     "Basic of key:": lambda key: f"Basic {b64(key + ':')}",
     "Basic of user:key": lambda key: f"Basic {b64('ann:' + key)}",
+    "Basic of echo KEY | base64": lambda key: "Basic " + b64(f"{key}\n"),
 }
 READS = [
     *(f"{prefix}/users/current/statusbar/today" for prefix in PREFIXES),
@@ -32,6 +33,7 @@ READS = [
     "/api/v1/stats",
     "/api/v1/my/heartbeats",
     "/api/v1/my/heartbeats/most_recent",
+    *(f"{prefix}/users/current/status_bar/today" for prefix in PREFIXES[1:]),
 ]
 LOOKUPS = ["/api/v1/users/lookup_email/nobody@example.com", "/api/v1/users/lookup_slack_uid/UNOBODY"]
 WRITES = [f"{prefix}/users/current/{path}" for prefix in PREFIXES for path in ("heartbeats", "heartbeats.bulk")]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import resource
 import signal
 import sqlite3
@@ -15,7 +14,7 @@ import pytest
 
 from storage.errors import LockedError
 from storage.lock import FileLock
-from tests.server import STOPPED_WITHIN_S, Server, eventually
+from tests.server import STOPPED_WITHIN_S, Server, children_of, eventually
 
 T = 1_700_000_000
 ROLES = ("front", "aggregator", "query")
@@ -32,21 +31,6 @@ def server(tmp_path_factory):
 def own_server(tmp_path):
     with Server(tmp_path) as running:
         yield running
-
-
-def children_of(pid):
-    """Give the processes of a running `heartline up` by role."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            arguments = stat.with_name("cmdline").read_bytes()
-        except (OSError, IndexError):
-            continue  # it ended meanwhile
-        role = re.search(rb'"role":"(\w+)"', arguments)
-        if parent == pid and role:
-            found[role[1].decode()] = int(stat.parent.name)
-    return found
 
 
 def is_running(pid):

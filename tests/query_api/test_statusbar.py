@@ -9,6 +9,7 @@ from storage.stats.reader import StatsReader
 from tests.query_api.world import DAY, NOON, SECOND, beat, beats
 
 HACKATIME = "/api/hackatime/v1/users/current/statusbar/today"
+WITH_LISTS = "/api/v1/users/current/status_bar/today"
 WAKATIME = ("/api/v1/users/current/statusbar/today", "/api/compat/wakatime/v1/users/current/statusbar/today")
 
 
@@ -71,7 +72,21 @@ def test_the_short_style_is_hackatimes_wording(world, ada):
     world.send(user, beats(NOON, 0, 59))
     assert world.get(HACKATIME, key).json()["data"]["grand_total"]["text"] == "0m"
     world.send(user, beats(NOON, *minutes(120)))
-    assert world.get(HACKATIME, key).json()["data"]["grand_total"]["text"] == "2h"
+    for path in (HACKATIME, WAKATIME[0], WITH_LISTS):
+        assert world.get(path, key).json()["data"]["grand_total"]["text"] == "2h"
+
+
+def test_wakatimes_documented_name_has_the_day_of_the_summaries(world):
+    user, key = world.add_user("kim", timezone="Asia/Kolkata", trust_level="red")
+    midnight = day_period("Asia/Kolkata", day_number(dt.date(2025, 6, 15))).start_us
+    world.send(user, beats(midnight, -90, -30, 30, 150), beats(midnight, 160, 4000, project="b", category="debugging"))
+    world.now_us = midnight + SECOND
+    days = world.get("/api/v1/users/kim/summaries", params={"start": "today", "end": "today"}).json()["data"]
+    answer = world.get(WITH_LISTS, key).json()
+    assert (answer["data"], answer["cached_at"]) == (days[0], "2025-06-14T18:30:01Z")
+    assert answer["data"]["grand_total"]["total_seconds"] == 250.0
+    assert answer["data"] | world.get(WAKATIME[0], key).json()["data"] == answer["data"]
+    assert [p["name"] for p in answer["data"]["projects"]] == ["heartline", "b"]
 
 
 def test_today_is_the_users_local_day(world):
