@@ -4,7 +4,6 @@ import datetime as dt
 import functools
 import io
 import zoneinfo
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -181,48 +180,12 @@ def test_local_days_tile_time_without_gap_or_overlap(zone):
             assert period_at(calendar, at_us) == period
 
 
-@pytest.mark.parametrize("zone", ZONES)
-def test_each_day_beside_a_change_of_clocks_starts_after_the_last_instant_of_an_earlier_date(zone):
-    calendar = local_calendar(zone)
-    for day in days_beside_changes(zone):
-        start_us, date = day_period(calendar, day).start_us, date_of(day)
-        near = tuple(
-            (at, local_offset(zone, at - 1), local_offset(zone, at))
-            for at in changes_us(zone)
-            if abs(at - start_us) < 3 * DAY_US
-        )
-        earliest_us = min([start_us, *(at for at, _, _ in near)]) - 1
-        assert starts_there(Clocks(zone, near, local_offset(zone, earliest_us)), start_us, date)
-
-
-def test_clocks_go_back_by_three_hours_at_most_where_heartbeats_are_and_by_seven_before():
-    """What the oracle and `starts_there` count on."""
+def test_clocks_go_back_by_three_hours_at_most_where_heartbeats_are():
+    """What the oracle counts on."""
+    most = dt.timedelta(hours=3)
     for zone in ZONES:
-        for at in changes_us(zone):
-            most = dt.timedelta(hours=3 if at >= FIRST_US else 7)
+        for at in (at for at in changes_us(zone) if at >= FIRST_US):
             assert local_offset(zone, at) - local_offset(zone, at - 1) >= -most, (zone, at)
-
-
-class Clocks(NamedTuple):
-    """All that tells a zone's local dates for some days; zones with the same are tried once."""
-
-    zone: str
-    changes: tuple
-    offset: dt.timedelta
-
-    def __eq__(self, other):
-        return self[1:] == other[1:]
-
-    def __hash__(self):
-        return hash(self[1:])
-
-
-@functools.cache
-def starts_there(clocks, start_us, date):
-    """The definition, minute by minute for some hours: clocks go back by less, so no later one brings a date back."""
-    hours = 4 if start_us >= FIRST_US else 8
-    dates = (oracle.local_date(clocks.zone, start_us + minute * 60_000_000) for minute in range(hours * 60))
-    return oracle.local_date(clocks.zone, start_us - 1) < date and all(later >= date for later in dates)
 
 
 def local_offset(zone, at_us):
