@@ -16,6 +16,7 @@ from query_api.openapi import KEY, answers
 from query_api.parameters import AnyId
 from query_api.ranges import Measured, total_seconds
 from query_api.wakatime_forms import PARTS, seconds_of
+from schemas.calendars import local_calendar
 from schemas.dimensions import Dimension
 from schemas.users import User
 from storage.stats.reader import LocalDays
@@ -96,5 +97,5 @@ def _part(name: str, seconds: int, percent: float) -> WeekPart:
 
 def _local_second(time_us: int, timezone: str) -> str:
     """Write an instant with its zone's offset, cut to the second."""
-    zone = zoneinfo.ZoneInfo(timezone)
+    zone = zoneinfo.ZoneInfo(local_calendar(timezone))  # tzdata may have it no longer
     return dt.datetime.fromtimestamp(time_us // 1_000_000, zone).isoformat().replace("+00:00", "Z")

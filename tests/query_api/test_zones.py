@@ -3,8 +3,10 @@
 import datetime as dt
 
 import pytest
+import sqlalchemy as sa
 
 from query_api.streak import streak_days
+from schemas.tables import users
 from tests import oracle, oracle_answers, oracle_ranges, zones
 from tests.query_api.past import seen
 from tests.query_api.world import World, beat
@@ -67,3 +69,39 @@ def test_a_week_and_its_days_end_with_the_day_that_it_is(lived, name):
         days = world.get(f"{HACKATIME}/summaries", key, params={"start": first, "end": today}).json()
         assert days == oracle_ranges.summaries(known, zone, first, today, today)
         assert world.get(DETAILED, key).json()["data"]["range"] == days["data"][-1]["range"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{HACKATIME}/statusbar/today",
+        DETAILED,
+        f"{HACKATIME}/stats/last_7_days",
+        f"{HACKATIME}/summaries?start=yesterday&end=today",
+        f"{HACKATIME}/summaries?start=yesterday&end=today&branches=main",
+        "/api/v1/users/current/stats",
+        "/api/v1/users/current/stats/last_7_days",
+        "/api/v1/users/current/all_time_since_today",
+        "/api/v1/users/current/heartbeats?date=today",
+    ],
+)
+def test_a_zone_that_tzdata_has_no_longer_has_utcs_days(world, path):
+    """An upgrade may bring this about; `heartline verify` names such users."""
+    (ann, anns), (bob, bobs) = (world.add_user(name, timezone="UTC") for name in ("ann", "bob"))
+    for user in (ann, bob):
+        world.send(user, [beat(world.now_us - 30_000_000, branch="main"), beat(world.now_us, branch="main")])
+    with world.database.writing() as connection:
+        connection.execute(sa.update(users).where(users.c.user_id == bob.user_id).values(timezone="Mars/Olympus"))
+    known, unknown = (world.get(path, key) for key in (anns, bobs))
+    assert (known.status_code, unknown.status_code) == (200, 200)
+    assert shape_of(unknown.json(), "bob", "Mars/Olympus") == shape_of(known.json(), "ann", "UTC")
+
+
+def shape_of(body, name, zone):
+    """An answer without what tells one user from another."""
+    own = {"id", "user_id", "ip_address"}
+    if isinstance(body, dict):
+        return {key: shape_of(value, name, zone) for key, value in body.items() if key not in own}
+    if isinstance(body, list):
+        return [shape_of(item, name, zone) for item in body]
+    return {name: "the user", zone: "the zone"}.get(body, body) if isinstance(body, str) else body
