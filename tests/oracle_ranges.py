@@ -241,8 +241,15 @@ def _local(zone, time_us):
     return oracle.local_time(zone, time_us).isoformat().replace("+00:00", "Z")
 
 
-def badge(heartbeats, project, aliases=()):
-    """A badge's status, and its texts or the error's fields: all time of the project, and of its aliases as one."""
+COLOURS = {None: "#007ec6", "orange": "#fe7d37", "4C1": "#4C1"}
+"""shields.io's, by name; none: blue."""
+
+
+def badge(heartbeats, project, aliases=(), label=None, colour=None):
+    """A badge's status, and its texts and colours or the error's fields.
+
+    It shows all time of the project, and of its aliases as one.
+    """
     of = oracle.grouped(oracle.accepted(heartbeats), "project")
     name = next((name for name in (project, project.rpartition("/")[2]) if name in of), None)
     if name is None:
@@ -251,7 +258,10 @@ def badge(heartbeats, project, aliases=()):
     further = [h for alias, group in of.items() if alias in others for h in group]
     total = oracle.total_seconds(of[name]) + oracle.total_seconds(further)
     hours, minutes = total // 3600, total // 60 % 60
-    return (200, ["hackatime", f"{hours}h {minutes}m" if hours else f"{minutes}m"]) if total else (400, ["error"])
+    if not total:
+        return 400, ["error"]
+    texts = [label or "hackatime", f"{hours}h {minutes}m" if hours else f"{minutes}m"]
+    return 200, [*texts, "#555", COLOURS[colour]]
 
 
 def my_heartbeats(heartbeats, start_us, end_us, limit, *, is_window):

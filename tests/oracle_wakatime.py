@@ -63,23 +63,22 @@ def day_range(zone, date, today):
 
 
 def statusbar(heartbeats, zone, now_us):
-    """WakaTime's status bar; `cached_at` is the time of the answer."""
+    """WakaTime's status bar, without `cached_at`, the time of the answer."""
     today = oracle.local_day(zone, now_us)
     return {
         "data": {
             "grand_total": grand_total(oracle.today_seconds(oracle.accepted(heartbeats), zone, now_us)),
             "range": day_range(zone, today, today),
         },
-        "cached_at": oracle_ranges.iso(now_us),
     }
 
 
 def status_bar(heartbeats, zone, now_us):
-    """The status bar under WakaTime's documented name: the day of the summaries, and `cached_at`."""
+    """The status bar under WakaTime's documented name, the day of the summaries; without `cached_at`, as above."""
     today = oracle.local_day(zone, now_us)
     of_day = oracle.days(oracle.accepted(heartbeats), zone).get(today, [])
     day = _summary_day(of_day, zone, today, today)
-    return {"data": day, "cached_at": oracle_ranges.iso(now_us), "has_team_features": False}
+    return {"data": day, "has_team_features": False}
 
 
 def summaries(heartbeats, zone, first, last, today):
@@ -110,6 +109,15 @@ def summaries(heartbeats, zone, first, last, today):
         "start": day_range(zone, first, today)["start"],
         "end": day_range(zone, last, today)["end"],
     }
+
+
+def summaries_of_range(heartbeats, zone, name, now_us):
+    """The same for a range by its name, in any case and with blanks; all of time is no range of days."""
+    key = name.lower().replace(" ", "_")
+    if key == "all_time":
+        return 400, {"error": "Invalid range"}
+    today = oracle.local_day(zone, now_us)
+    return 200, summaries(heartbeats, zone, *named_dates(key, today), today)
 
 
 def _summary_day(heartbeats, zone, date, today):

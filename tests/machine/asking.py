@@ -38,6 +38,9 @@ RANGES = (
     "2011",
     "2025-11",
 )
+RANGES_OF_DAYS = ("today", "Last 7 Days", "last_7_days_from_yesterday", "this_week", "last_month", "all_time")
+"""Those whose days are listed one by one are short; the last one is refused."""
+COLOURS = (None, "orange", "4C1")
 INTERVALS = (
     None,
     "today",
@@ -58,6 +61,8 @@ INTERVALS = (
     "nonsense",
 )
 PROJECTS = ("alpha", "beta", "Beta", "gamma", "team/site", "gone")
+NAMED = ("current", "my", "username", "user_id", "slack_uid")
+"""How a path names a user."""
 
 
 class Asked(NamedTuple):
@@ -79,6 +84,11 @@ class Asked(NamedTuple):
     editor: str | None
     source: str | None
     branches: str | None
+    named: str
+    range_of_days: str
+    colour: str | None
+    other_names: bool
+    """Parameters that have two names are called by the other one."""
 
 
 def askings():
@@ -101,6 +111,10 @@ def askings():
         editor=st.sampled_from([None, "VSCode", "nano", "gone"]),
         source=st.sampled_from([None, "direct_entry", "test_entry"]),
         branches=st.sampled_from([None, "", "main", "main,fix"]),
+        named=st.sampled_from(NAMED),
+        range_of_days=st.sampled_from(RANGES_OF_DAYS),
+        colour=st.sampled_from(COLOURS),
+        other_names=st.booleans(),
     )
 
 
@@ -121,5 +135,25 @@ PLAIN = Asked(
     editor=None,
     source=None,
     branches=None,
+    named="current",
+    range_of_days="Last 7 Days",
+    colour=None,
+    other_names=False,
 )
 """Everything, without filters."""
+
+NARROW = PLAIN._replace(
+    is_bounded=(True, True),
+    filter="alpha",
+    categories="coding",
+    flags=(True, True, True),
+    listed="1",
+    limit=3,
+    interval="today",
+    zone="UTC",
+    editor="nano",
+    source="test_entry",
+    branches="main",
+    colour="orange",
+)
+"""Every parameter."""

@@ -36,6 +36,7 @@ class Pipeline:
         self.counts = Counter()
         self._fresh = []
         self._is_settled = True
+        self._broken = None  # how the last request broke off
 
     def new_account(self):
         """Give a user whom no example has used."""
@@ -43,9 +44,12 @@ class Pipeline:
             number = self.counts["users imported"]
             names = [f"machine-{number + n}" for n in range(USERS_AT_ONCE)]
             wanted = [{"username": n, "email": f"{n}@example.org", "slack_uid": f"U-{n}"} for n in names]
+            before_us = _now_us()
             self._fresh = self.server.import_users(wanted)
+            added_us = before_us, _now_us()
             for account in self._fresh:
                 account.email, account.slack_uid = f"{account.username}@example.org", f"U-{account.username}"
+                account.added_us = added_us
             self.counts["users imported"] += USERS_AT_ONCE
         account = self._fresh.pop()
         self.is_known(account)
@@ -69,30 +73,36 @@ class Pipeline:
         """Status, and JSON or text; asked again while a process is starting."""
         deadline = time.monotonic() + WITHIN_S
         while True:
-            try:
-                answer = self.server.http.get(path, params=params, headers=headers)
-            except httpx.TransportError:
-                answer = None
+            answer = self._attempt(lambda: self.server.http.get(path, params=params, headers=headers))
             if answer is not None and answer.status_code != 503:
                 is_json = answer.headers.get("content-type", "").startswith("application/json")
                 return answer.status_code, answer.json() if is_json else answer.text
-            assert time.monotonic() < deadline, f"{path}: {answer}"
-            time.sleep(0.02)
+            self._wait_a_moment(deadline, path, answer)
 
     def post(self, account, path, body, headers):
         """Send until it is acknowledged, as plugins do: what became of an unanswered request nobody knows."""
         self._is_settled = False
         deadline = time.monotonic() + WITHIN_S
         while True:
-            try:
-                answer = account.post(path, content=body, **headers)
-            except httpx.TransportError:
-                answer = None
+            answer = self._attempt(lambda: account.post(path, content=body, **headers))
             if answer is not None and answer.status_code != 503:
                 return answer
             self.counts["requests sent again"] += 1
-            assert time.monotonic() < deadline, f"{path}: {answer}"
-            time.sleep(0.02)
+            self._wait_a_moment(deadline, path, answer)
+
+    def _attempt(self, ask):
+        """The response, or None for a request that broke off; why is kept for whoever gives up."""
+        try:
+            return ask()
+        except httpx.TransportError as error:
+            self._broken = repr(error)
+            return None
+
+    def _wait_a_moment(self, deadline, path, answer):
+        """Wait for a moment; fail where that has been done for too long."""
+        said = answer.text if answer is not None else self._broken
+        assert time.monotonic() < deadline, f"{path}: {said}\n{self.server.output()[-4000:]}"
+        time.sleep(0.02)
 
     def settle(self):
         """Return when everything that was acknowledged is counted."""
@@ -168,6 +178,11 @@ class Pipeline:
                 command.result()
             self.server.start()
             command.result()
+
+
+def _now_us():
+    """Cut to the second below, as answers are."""
+    return time.time_ns() // 1_000_000_000 * 1_000_000
 
 
 def _profile(body):

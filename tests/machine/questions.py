@@ -6,21 +6,28 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from tests import oracle, oracle_answers, oracle_ranges, oracle_wakatime
 from tests.server import HACKATIME, OPERATOR_KEY, PREFIXES
 
 EVER_US = (1_000_000_000_000_000, 2_000_000_000_000_000)
+_ENDS = ("start", "end"), ("start_date", "end_date")
+_ENDS_OF_NAMES = (("since", "until"), ("start", "end_date"), ("start_date", "end"), ("since", "until_date"))
+_OF_SUMMARY = ("user_id", "interval", "start", "end")
+"""What the ends of a range are called, and how /api/summary names a user, an interval and its ends."""
 
 
 class Question(NamedTuple):
-    """A request, and `answer(now_us)`: its status and JSON, or None for a status without one that matters."""
+    """A request, and `answer(now_us)`: its status and JSON."""
 
     path: str
     params: dict
     answer: Callable[[int], tuple[int, Any]]
     headers: dict | None = None
     shown: Callable[[Any], Any] = lambda body: body
+    dated: dict[str, tuple[int, int | None]] | None = None
+    """Fields that tell when something was done, at any depth: the time before that and after it (None: by now)."""
 
 
 def instant(time_us):
@@ -29,7 +36,7 @@ def instant(time_us):
 
 
 class Questions:
-    """All questions about one person; `person` has an account, heartbeats and who they are."""
+    """All questions about one person; `person` has an account, heartbeats, who they are, and when that was sent."""
 
     def __init__(self, person, asked):
         self.person = person
@@ -37,7 +44,13 @@ class Questions:
         self.heartbeats = oracle.accepted(person.heartbeats)
         self.zone = person.account.timezone
         self.start_us, self.end_us = sorted(self._end(*end) for end in asked.ends)
-        self.named = "current" if asked.limit else person.account.username
+        self.named = self._name()
+        self.now = time.time_ns() // 1_000_000_000 * 1_000_000, None  # answers tell whole seconds
+
+    def _name(self):
+        """How the path names the user; a key is sent in any case."""
+        own = self.asked.named in {"current", "my"}
+        return self.asked.named if own else getattr(self.person.account, self.asked.named) or "current"
 
     def _end(self, index, distance_us):
         around = [h["time_us"] for h in self.heartbeats] or [1_700_000_000_000_000]
@@ -68,21 +81,17 @@ class Questions:
             return 200, {"data": {"grand_total": {"total_seconds": total, "text": oracle_answers.long_text(total)}}}
 
         def full(now_us):
-            answer = oracle_wakatime.statusbar(self.heartbeats, self.zone, now_us)
-            answer.pop("cached_at")
-            return 200, answer
+            return 200, oracle_wakatime.statusbar(self.heartbeats, self.zone, now_us)
 
         yield Question(f"{HACKATIME}/users/current/statusbar/today", {}, short)
 
         def with_lists(now_us):
-            answer = oracle_wakatime.status_bar(self.heartbeats, self.zone, now_us)
-            answer.pop("cached_at")
-            return 200, answer
+            return 200, oracle_wakatime.status_bar(self.heartbeats, self.zone, now_us)
 
         for prefix in PREFIXES[1:]:
-            bar = f"{prefix}/users/current"
-            yield Question(f"{bar}/statusbar/today", {}, full, shown=_without("cached_at"))
-            yield Question(f"{bar}/status_bar/today", {}, with_lists, shown=_without("cached_at"))
+            bar, dated = f"{prefix}/users/current", {"cached_at": self.now}
+            yield Question(f"{bar}/statusbar/today", {}, full, dated=dated)
+            yield Question(f"{bar}/status_bar/today", {}, with_lists, dated=dated)
 
     def _of_stats(self):
         asked, user = self.asked, self.person.user
@@ -144,6 +153,9 @@ class Questions:
         def wakatime_days(now_us):
             return 200, oracle_wakatime.summaries(chosen, zone, first, last, oracle.local_day(zone, now_us))
 
+        def wakatime_range(now_us):
+            return oracle_wakatime.summaries_of_range(chosen, zone, asked.range_of_days, now_us)
+
         def week(now_us):
             user = self.person.account
             answer = oracle_ranges.last_7_days(self.heartbeats, self.zone, now_us)
@@ -154,6 +166,8 @@ class Questions:
         yield Question(f"{HACKATIME}/users/current/stats/last_7_days", {}, week)
         for prefix in PREFIXES[1:]:
             yield Question(f"{prefix}/users/{self.named}/summaries", params, wakatime_days)
+        ranged = {n: v for n, v in params.items() if n not in {"start", "end"}} | {"range": asked.range_of_days}
+        yield Question(f"{PREFIXES[1 + asked.other_names]}/users/{self.named}/summaries", ranged, wakatime_range)
 
     def _of_wakatime(self):
         asked, user = self.asked, self.person.user
@@ -181,17 +195,19 @@ class Questions:
                 dates = oracle.utc_day(self.start_us), oracle.utc_day(self.end_us)
             return 200, oracle_wakatime.summary(self.heartbeats, *dates) | {"user_id": self.person.account.username}
 
-        unstable = _without("created_at", "modified_at")
+        dated = {"created_at": self.person.account.added_us, "modified_at": self.now}
         for prefix in PREFIXES[1:]:
             users = f"{prefix}/users/{self.named}"
-            yield Question(f"{users}/stats/{asked.range}", params, stats, shown=unstable)
+            yield Question(f"{users}/stats/{asked.range}", params, stats, dated=dated)
             yield Question(f"{users}/all_time_since_today", params, ever)
-            yield Question(f"{users}/heartbeats", {"date": str(date)}, of_day, shown=unstable)
+            accepted = {"created_at": self.person.accepted_us}
+            yield Question(f"{users}/heartbeats", {"date": str(date)}, of_day, dated=accepted)
         compatible = f"{PREFIXES[2]}/users/{self.named}"
-        yield Question(f"{compatible}/stats", params | {"range": asked.range}, stats, shown=unstable)
+        yield Question(f"{compatible}/stats", params | {"range": asked.range}, stats, dated=dated)
         yield Question(f"{compatible}/projects", {"q": asked.project[:2]}, projects)
-        params = {"user_id": self.person.account.username} | _given(interval=asked.interval)
-        params |= self._bounds("start", "end") if all(asked.is_bounded) else {}
+        named, ranged, *ends = ("user", "range", "from", "to") if asked.other_names else _OF_SUMMARY
+        params = {named: self.person.account.username} | _given(**{ranged: asked.interval})
+        params |= self._bounds(*ends) if all(asked.is_bounded) else {}
         yield Question("/api/summary", params, interval)
 
     def _of_projects(self):
@@ -223,17 +239,25 @@ class Questions:
             chosen = None if asked.filter is None else set(asked.filter.split(","))
             return 200, {"spans": oracle_ranges.spans(self.heartbeats, *self._stats_span(now_us), chosen)}
 
-        def badge(_now_us):
-            return oracle_ranges.badge(self.heartbeats, asked.project, (asked.filter or "").split(","))
+        label = "spent, ü & <b>" if asked.other_names else None
 
-        bounds = self._bounds("start", "end")
+        def badge(_now_us):
+            aliases = (asked.filter or "").split(",")
+            status, shown = oracle_ranges.badge(self.heartbeats, asked.project, aliases, label, asked.colour)
+            return status, [escape(text) for text in shown]
+
+        bounds = self._bounds(*_ENDS[asked.other_names])
         yield Question(f"{users}/projects/details", bounds | _given(projects=asked.filter), several)
         yield Question(f"{users}/project/{quote(asked.project)}", bounds, one)
-        yield Question(f"{users}/projects", self._bounds("since", "until"), names)
-        params = self._bounds("start_date", "end_date") | _given(filter_by_project=asked.filter)
+        for ends in _ENDS_OF_NAMES:
+            yield Question(f"{users}/projects", self._bounds(*ends), names)
+        one_project = asked.filter if asked.other_names and "," not in (asked.filter or ",") else None
+        params = self._bounds("start_date", "end_date") | _given(project=one_project)
+        params |= _given(filter_by_project="gone" if one_project else asked.filter)
         yield Question(f"{users}/heartbeats/spans", params, spans)
         path = f"/api/v1/badge/{self.person.account.username}/{asked.project}"
-        yield Question(path, _given(aliases=asked.filter), badge, shown=_texts)
+        params = _given(aliases=asked.filter, label=label, color=asked.colour)
+        yield Question(path, params, badge, shown=_drawn)
 
     def _of_heartbeats(self):
         asked, limit = self.asked, self.asked.limit
@@ -253,21 +277,23 @@ class Questions:
         def recent(now_us):
             return 200, oracle_ranges.most_recent(self.heartbeats, now_us, asked.source, asked.editor)
 
-        unstable = _without("created_at", "updated_at")
-        params = self._bounds("start", "end") | _given(limit=limit)
-        yield Question("/api/v1/my/heartbeats", params, listed, shown=unstable)
+        accepted = dict.fromkeys(("created_at", "updated_at"), self.person.accepted_us)
+        names = ("start_time", "end_time") if asked.other_names else ("start", "end")
+        params = self._bounds(*names) | _given(limit=limit)
+        yield Question("/api/v1/my/heartbeats", params, listed, dated=accepted)
         ever = {"start_time": instant(EVER_US[0]), "end_time": instant(EVER_US[1])}
-        yield Question("/api/v1/my/heartbeats", ever, everything, shown=unstable)
+        yield Question("/api/v1/my/heartbeats", ever, everything, dated=accepted)
         params = _given(source_type=asked.source, editor=asked.editor)
-        yield Question("/api/v1/my/heartbeats/most_recent", params, recent, shown=unstable)
+        yield Question("/api/v1/my/heartbeats/most_recent", params, recent, dated=accepted)
 
     def _of_people(self):
         account = self.person.account
         profile = {"id": str(account.user_id), "username": account.username, "display_name": account.username}
         profile |= {"full_name": None, "photo": None, "timezone": self.zone, "plan": "free"}
-        unstable = _without("created_at", "modified_at")
+        added_us = account.added_us
+        dated = {"created_at": added_us, "modified_at": (added_us[0], None)}
         for prefix in PREFIXES:
-            yield Question(f"{prefix}/users/current", {}, lambda _: (200, {"data": profile}), shown=unstable)
+            yield Question(f"{prefix}/users/current", {}, lambda _: (200, {"data": profile}), dated=dated)
         trust = {"trust_level": account.trust_level, "trust_value": account.trust_value}
         yield Question(f"/api/v1/users/{account.username}/trust_factor", {}, lambda _: (200, trust))
         for what in ("email", "slack_uid"):
@@ -291,7 +317,12 @@ def check(person, asked, get):
         before_us = time.time_ns() // 1000
         status, body = get(question.path, question.params, question.headers or person.account.headers)
         after_us = time.time_ns() // 1000
-        found = status, question.shown(body)
+        for name, (since_us, until_us) in (question.dated or {}).items():
+            wrong = [
+                text for text in _values(body, name) if not since_us <= _instant_us(text) <= (until_us or after_us)
+            ]
+            assert not wrong, f"{question.path} {question.params}: {name} {wrong}, not {since_us} to {until_us}"
+        found = status, _without(*(question.dated or ()))(question.shown(body))
         count += 1
         # The answer's own clock was between the two.
         if found != question.answer(before_us) and found != question.answer(after_us):
@@ -334,5 +365,22 @@ def _without(*names):
     return shown
 
 
-def _texts(body):
-    return re.findall("<text[^>]*>([^<]*)</text>", body) if isinstance(body, str) else list(body)
+def _instant_us(text):
+    return (dt.datetime.fromisoformat(text) - oracle.EPOCH) // dt.timedelta(microseconds=1)
+
+
+def _values(body, name):
+    """All values of a field, at any depth."""
+    if isinstance(body, list):
+        return [value for item in body for value in _values(item, name)]
+    if not isinstance(body, dict):
+        return []
+    own = [body[name]] if name in body else []
+    return own + [value for item in body.values() for value in _values(item, name)]
+
+
+def _drawn(body):
+    """The texts and colours of a badge; the fields of an error."""
+    if not isinstance(body, str):
+        return list(body)
+    return re.findall("<text[^>]*>([^<]*)</text>", body) + re.findall('height="20" fill="([^"]*)"', body)

@@ -64,6 +64,7 @@ class Person:
         self.account = account
         self.stored = model.Stored(account.user_id)
         self.requests = []
+        self.accepted_us = 0, 0  # the first request was sent after, the last one was answered before
 
     @property
     def heartbeats(self):
@@ -267,7 +268,9 @@ class Machine(RuleBasedStateMachine):
         beats, form, machine = request
         is_single = form in {"single", "array"}
         path = f"{HACKATIME}/users/current/heartbeats{'' if is_single else '.bulk'}"
+        sent_us = person.accepted_us[0] or _now_us()
         answer = self.pipeline.post(person.account, path, model.body(beats, form), model.headers(machine))
+        person.accepted_us = sent_us, _now_us()
         if is_single and beats[0].kind < 0:
             assert answer.status_code == 422, answer.text
             return
@@ -289,6 +292,10 @@ class Machine(RuleBasedStateMachine):
         self.pipeline.settle()
         self.count("comparisons", check(self._person(who), asked, self.pipeline.get))
         self.is_sound = True
+
+
+def _now_us():
+    return time.time_ns() // 1_000_000 * 1000  # answers tell milliseconds
 
 
 def run(pipeline, disturbances, seed_number=None, **how):

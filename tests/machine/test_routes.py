@@ -3,7 +3,7 @@
 import re
 
 from tests import oracle
-from tests.machine.asking import PLAIN
+from tests.machine.asking import NARROW, PLAIN
 from tests.machine.questions import Questions
 from tests.server import PREFIXES
 
@@ -12,8 +12,10 @@ class Nobody:
     """Has everything that routes find people by, and no heartbeats."""
 
     heartbeats = ()
+    accepted_us = 0, 0
 
     def __init__(self, account):
+        account.email, account.slack_uid, account.added_us = "someone@example.org", "U1", (0, 0)
         self.account = account
         self.user = vars(account)
 
@@ -37,12 +39,33 @@ def test_the_oracles_table_names_every_read_route(server):
 
 
 def test_the_machine_asks_every_read_route(server, account):
-    account.email, account.slack_uid = "someone@example.org", "U1"
     asked = {question.path for question in Questions(Nobody(account), PLAIN).all()}
     found = read_routes(server) - {"/up"}
     assert len(found) > 30
     unasked = {route for route in found if not any(_fits(route, path) for path in asked)}
     assert unasked == set()
+
+
+def test_the_machine_asks_with_every_parameter_of_every_read_route(server, account):
+    asked = [
+        (question.path, set(question.params))
+        for way in (PLAIN, NARROW)
+        for other_names in (False, True)
+        for question in Questions(Nobody(account), way._replace(other_names=other_names)).all()
+    ]
+    assert len(asked) > 100
+    for route, known in parameters_of_routes(server).items():
+        used = set().union(*(names for path, names in asked if _fits(route, path)))
+        assert known - used == set(), route
+
+
+def parameters_of_routes(server):
+    paths = server.http.get("/openapi.json").json()["paths"]
+    return {
+        re.sub(r"{[^}]*}", "{}", path): {p["name"] for p in operations["get"]["parameters"] if p["in"] == "query"}
+        for path, operations in paths.items()
+        if "parameters" in operations.get("get", ())
+    }
 
 
 def _fits(route, path):
