@@ -3,6 +3,6 @@
 Its text stands exactly once in its file (a test checks it), so that the list cannot rot.
 """
 
-from tests.mutations import of_places, of_rules
+from tests.mutations import of_answers, of_places, of_rules
 
-MUTANTS = (*of_rules.MUTANTS, *of_places.MUTANTS)
+MUTANTS = (*of_rules.MUTANTS, *of_places.MUTANTS, *of_answers.MUTANTS)

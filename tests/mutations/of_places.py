@@ -1,4 +1,4 @@
-"""Mutants of counting, storage and answers."""
+"""Mutants of counting, of storage and of the checks."""
 
 from tests.mutations.mutant import PROPERTY, Mutant
 
@@ -110,6 +110,90 @@ COUNTING = (
         "{CAP_US})), 0)",
         ("tests/aggregator/test_recompute.py",),
     ),
+    Mutant(
+        "a watermark that somebody else moved is moved on",
+        "storage/stats/shard.py",
+        "                    tables.shards.c.offset == self.offset,\n",
+        "",
+        ("tests/storage/test_shard.py",),
+    ),
+    Mutant(
+        "placeholders are not resolved by what earlier requests stored",
+        "aggregator/batch.py",
+        "resolve(sent, lambda project: self._counter.stored_values(user_id, project), infer=True)",
+        "resolve(sent, lambda project: None, infer=True)",
+        ("tests/aggregator/test_batch.py",),
+    ),
+    Mutant(
+        "a bad record is no dead letter",
+        "aggregator/batch.py",
+        "                self._set_aside(records[0], error)\n",
+        "                raise\n",
+        ("tests/aggregator/test_batch.py",),
+    ),
+    Mutant(
+        "a day's segments take the first microsecond of the next",
+        "aggregator/counter.py",
+        "span.period.start_us <= time_us < span.period.end_us",
+        "span.period.start_us <= time_us <= span.period.end_us",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "a run of heartbeats goes on over the end of a day",
+        "aggregator/counter.py",
+        "min(span.period.end_us for span in spans), lo=start",
+        "max(span.period.end_us for span in spans), lo=start",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "no month is counted",
+        "aggregator/counter.py",
+        "dict.fromkeys((local_calendar(zone), UTC_DAYS, UTC_MONTHS))",
+        "dict.fromkeys((local_calendar(zone), UTC_DAYS))",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "a rebuilt month has no gaps between its days",
+        "aggregator/recompute.py",
+        "sum(duration_us) + {_CAPPED_GAPS}",
+        "sum(duration_us)",
+        ("tests/aggregator/test_recompute.py",),
+    ),
+    Mutant(
+        "a rebuild of some days leaves the months as they are",
+        "aggregator/recompute.py",
+        "sa.and_(c.calendar == UTC_MONTHS, c.day",
+        "sa.and_(sa.false(), c.day",
+        ("tests/aggregator/test_damage.py",),
+    ),
+    Mutant(
+        "gaps by the heartbeat before stay in UTC's days after a change of zone",
+        "aggregator/commands.py",
+        "            _delete_rows(connection, user_id, c.calendar == UTC_DAYS, c.dimension == Dimension.FOLLOWED)\n",
+        "",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "a zone is another one, its days are the old ones",
+        "aggregator/commands.py",
+        "            save_groups(connection, rows)\n",
+        "",
+        (PROPERTY,),
+    ),
+    Mutant(
+        "a new tzdata cuts no day anew",
+        "aggregator/tzdata.py",
+        "    if stored == installed:",
+        "    if stored is not None:",
+        ("tests/aggregator/test_tzdata.py",),
+    ),
+    Mutant(
+        "the status bar believes in the zone that its caller knows",
+        "storage/stats/today.py",
+        "            if found[0] == timezone:",
+        "            if found[0]:",
+        ("tests/query_api/test_statusbar.py",),
+    ),
 )
 
 PLACES = (
@@ -188,91 +272,42 @@ PLACES = (
     ),
 )
 
-ANSWERS = (
+CHECKS = (
     Mutant(
-        "the end of stats is inclusive",
-        "query_api/parameters.py",
-        "    return Span(start_us, end_us)",
-        "    return Span(start_us, end_us + 1_000_000)",
-        ("tests/query_api/test_stats.py",),
+        "verify does not compare last values",
+        "aggregator/verify.py",
+        '                *_compare(duck, last_values, stored[last_values], "computed_values"),\n',
+        "",
+        ("tests/aggregator/test_verify.py",),
     ),
     Mutant(
-        "lists of stats ignore the limit",
-        "query_api/report.py",
-        "shares.languages[:limit], shares.projects[:limit]",
-        "shares.languages, shares.projects",
-        ("tests/query_api/test_stats.py",),
+        "verify counts what is doubled once",
+        "aggregator/checks/lake.py",
+        "HAVING count(*) > 1",
+        "HAVING count(*) > 2",
+        ("tests/aggregator/test_damage.py",),
     ),
     Mutant(
-        "more than a hundred heartbeats are listed",
-        "query_api/parameters.py",
-        "    return min(int(text), MAX_LISTED)",
-        "    return int(text)",
-        ("tests/query_api/test_heartbeats.py",),
+        "verify trusts the entries of files",
+        "aggregator/checks/lake.py",
+        "    yield from _compare(file, facts)",
+        "    yield from ()",
+        ("tests/aggregator/test_damage.py",),
     ),
     Mutant(
-        "a boundary-aware total ignores the heartbeat before",
-        "query_api/measuring.py",
-        "    lead_us = 0 if before_us is None else",
-        "    lead_us = 0 if True else",
-        ("tests/query_api/test_stats_filters.py",),
+        "verify trusts the rows of the tail",
+        "aggregator/checks/tail.py",
+        "            if facts != tuple(said):",
+        "            if facts is None:",
+        ("tests/aggregator/test_damage.py",),
     ),
     Mutant(
-        "the end of a boundary-aware total is exclusive",
-        "query_api/measuring.py",
-        "Span(span.from_us, span.to_us + 1), selection)",
-        "Span(span.from_us, span.to_us), selection)",
-        ("tests/query_api/test_stats_filters.py",),
-    ),
-    Mutant(
-        "unique seconds cap long gaps",
-        "query_api/measuring.py",
-        "gaps.filter(gaps <= CAP_US).sum()",
-        "gaps.clip(upper_bound=CAP_US).sum() or 0",
-        ("tests/query_api/test_stats_filters.py",),
-    ),
-    Mutant(
-        "groups that interleave are joined as if they did not",
-        "query_api/selection.py",
-        "if any(later.first_us < earlier.last_us for",
-        "if any(later.first_us < earlier.first_us for",
-        ("tests/query_api/test_selection.py",),
-    ),
-    Mutant(
-        "categories left out are compared in their own case",
-        "query_api/selection.py",
-        "category.lower() not in self.without",
-        "category not in self.without",
-        ("tests/query_api/test_selection.py", "tests/query_api/test_stats_filters.py"),
-    ),
-    Mutant(
-        "private stats are shown to anyone",
-        "query_api/stats.py",
-        "    if not user.public_stats and (known is None",
-        "    if user.public_stats is None and (known is None",
-        ("tests/query_api/test_stats.py",),
-    ),
-    Mutant(
-        "a span ends at a gap of exactly the cap",
-        "query_api/spans.py",
-        "        elif time_us - last_us > CAP_US:",
-        "        elif time_us - last_us >= CAP_US:",
-        ("tests/query_api/test_spans.py",),
-    ),
-    Mutant(
-        "test entries are most recent",
-        "query_api/heartbeats.py",
-        "            return heartbeat.source_type != _TEST_ENTRY",
-        "            return True",
-        ("tests/query_api/test_most_recent.py",),
-    ),
-    Mutant(
-        "a summary's gap belongs to the later project",
-        "query_api/local_days.py",
-        "    key = Dimension.FOLLOWED, before.project",
-        "    key = Dimension.FOLLOWED, h.project",
-        ("tests/query_api/test_summaries.py",),
+        "verify does not look at pages' checksums",
+        "aggregator/checks/lake.py",
+        "page_checksum_verification=True",
+        "page_checksum_verification=False",
+        ("tests/aggregator/test_damage.py",),
     ),
 )
 
-MUTANTS = (*COUNTING, *PLACES, *ANSWERS)
+MUTANTS = (*COUNTING, *PLACES, *CHECKS)

@@ -118,6 +118,13 @@ DAYS = (
         "    return (today - 1 - day + 1) * counts(today)",
         ("tests/query_api/test_streak.py",),
     ),
+    Mutant(
+        "the first microsecond of a local day belongs to the day before",
+        "schemas/calendars.py",
+        "    while time_us >= _local_day_start(zone, day + 1):",
+        "    while time_us > _local_day_start(zone, day + 1):",
+        ("tests/schemas/test_calendars.py",),
+    ),
 )
 
 INGEST = (
@@ -197,6 +204,76 @@ INGEST = (
         "        if version != self._version:",
         "        if version < self._version:",
         ("tests/storage/test_directory.py",),
+    ),
+    Mutant(
+        "nanoseconds are no time",
+        "schemas/instants.py",
+        "_SCALES: Final = (6, 3, 0, -3)",
+        "_SCALES: Final = (6, 3, 0)",
+        ("tests/schemas/test_instants.py",),
+    ),
+    Mutant(
+        "microseconds are no time",
+        "schemas/instants.py",
+        "_SCALES: Final = (6, 3, 0, -3)",
+        "_SCALES: Final = (6, 3, -3)",
+        ("tests/schemas/test_instants.py",),
+    ),
+    Mutant(
+        "milliseconds are no time",
+        "schemas/instants.py",
+        "_SCALES: Final = (6, 3, 0, -3)",
+        "_SCALES: Final = (6, 0, -3)",
+        ("tests/schemas/test_instants.py",),
+    ),
+    Mutant(
+        "half a microsecond is always rounded up",
+        "schemas/instants.py",
+        "rounding=ROUND_HALF_EVEN)",
+        'rounding="ROUND_HALF_UP")',
+        ("tests/schemas/test_instants.py",),
+    ),
+    Mutant(
+        "the body's machine wins over the header's",
+        "schemas/normalise.py",
+        "_present(context.machine) or _present(wire.machine)",
+        "_present(wire.machine) or _present(context.machine)",
+        ("tests/schemas/test_normalise.py",),
+    ),
+    Mutant(
+        "the body's editor wins over the user agent's",
+        "schemas/normalise.py",
+        "derived.editor or _present(wire.editor)",
+        "_present(wire.editor) or derived.editor",
+        ("tests/schemas/test_normalise.py",),
+    ),
+    Mutant(
+        "sites without a category are coding",
+        "schemas/normalise.py",
+        'wire.type in {"domain", "url"}',
+        'wire.type in {"domain"}',
+        ("tests/schemas/test_normalise.py",),
+    ),
+    Mutant(
+        "any file whose name ends like the test entry's is one",
+        "schemas/normalise.py",
+        'wire.entity == "test.txt"',
+        '(wire.entity or "").endswith("test.txt")',
+        ("tests/schemas/test_normalise.py",),
+    ),
+    Mutant(
+        "a language by file name is in the id",
+        "schemas/identity.py",
+        "        wire.language,\n",
+        '        __import__("schemas.languages").languages.fill_language(wire.language, wire.entity, wire.type),\n',
+        ("tests/schemas/test_identity.py",),
+    ),
+    Mutant(
+        "a placeholder takes another project's language",
+        "schemas/placeholders.py",
+        "            self._languages[project] = h.language",
+        "            self._languages = dict.fromkeys([*self._languages, project], h.language)",
+        ("tests/schemas/test_placeholders.py",),
     ),
 )
 
