@@ -23,12 +23,12 @@ from aggregator.tzdata import apply_new_tzdata
 from aggregator.upkeep import Upkeep
 from schemas.record import FORMAT_VERSION, Kind, StoredRecord
 from schemas.tables import tail
-from storage.errors import FencedError, GapError, StandstillError, StoppedError, StorageError
+from storage.errors import FencedError, GapError, StandstillError, StoppedError
 from storage.history import History
 from storage.lake import Lake
 from storage.log import LogReader
 from storage.stats import Database
-from storage.stats.shard import Shard
+from storage.stats.shard import Shard, refuse_older_log
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +70,7 @@ class Aggregator:
         self._config = config
         self._clock = clock
         self._shard = Shard.take(database, log.name, log.shard, log.shards)
-        if log.end() < self._shard.offset:
-            raise StorageError(
-                f"The log ends at offset {log.end()}, but {self._shard.offset} is counted already: it is older than "
-                "the stats database. Put the newer log back, or the stats and the lake that belong to this one."
-            )
+        refuse_older_log(self._shard.offset, log.end())
         recover(self._shard, lake)
         self._new_tzdata = apply_new_tzdata(self._shard, lake)
         self._counter = Counter(database, History(database, lake), config.cache_rows)

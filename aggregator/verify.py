@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from aggregator.checks.finding import REBUILD, Finding
-from aggregator.checks.lake import Double, check_files, check_states, double_findings, doubles
+from aggregator.checks.lake import Double, check_files, check_states, check_strangers, double_findings, doubles
 from aggregator.checks.tables import check_owners, check_tables
 from aggregator.checks.tail import check_tail
 from aggregator.recompute import Inputs, compute, rows_of_users, scopes, take_inputs
@@ -110,6 +110,7 @@ def findings(database: Database, lake: Lake, user_id: int | None = None) -> Iter
     for first, last in unreadable.users:
         yield Finding(segments.name, f"users {first} to {last} are not compared", "repair what cannot be read first")
     if user_id is None:
+        yield from check_strangers(database, lake)
         yield from _check_small_tables(database, lake, unreadable)
     for in_scope in _scopes(database, lake, user_id, unreadable):
         doubled, differences = _check_scope(database, lake, in_scope, unreadable)

@@ -23,6 +23,7 @@ from storage.directory import Directory, KeyCache
 from storage.errors import BusyError, StorageError
 from storage.stats import Database
 from storage.stats.closing import is_closing
+from storage.stats.shard import refuse_older_log, watermarks
 
 if TYPE_CHECKING:  # each process loads what it runs, and nothing else
     from aggregator.service import Aggregator, AggregatorConfig
@@ -197,7 +198,11 @@ async def _ingest(
     log = log_of(settings)
     writer = await log.writer(settings.queue_bytes)
     try:
-        gate = _Gate(database, await asyncio.to_thread(log.ends))
+        counted = await asyncio.to_thread(watermarks, database)  # first: the log only grows
+        ends = await asyncio.to_thread(log.ends)
+        for end in ends:
+            refuse_older_log(counted.get((end.log, end.shard), 0), end.offset)
+        gate = _Gate(database, ends)
         limits = Limits(max_body_bytes=settings.max_body_bytes, ready=lambda: space.reason() or gate.reason)
         async with (
             _every(_CHECK_DISK_S, partial(asyncio.to_thread, space.check), "The disk"),

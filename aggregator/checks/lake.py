@@ -23,6 +23,8 @@ _KEYS: Final = ("id", "user_id", "time")
 _ROWS_AT_ONCE: Final = 65_536
 _RESTORE_FILE: Final = "put it back from a backup, or give up the heartbeats in it: `heartline rebuild --accept-loss`"
 
+_MOVE_AWAY: Final = "move it out of the lake, or put back the database that it belongs to"
+
 _DOUBLES: Final = f"""
 SELECT user_id, epoch_us(time), id, count(*) FROM heartbeats WHERE {USERS}
 GROUP BY user_id, time, id HAVING count(*) > 1 ORDER BY user_id, time, id
@@ -76,6 +78,18 @@ def check_files(database: Database, lake: Lake, *conditions: sa.ColumnElement[bo
             if isinstance(error, OSError) and error.errno is not None:
                 raise UnavailableError(f"The lake file {file.path} cannot be read now: {error}.") from error
             yield Damage(file, f"cannot be read ({error})", readable=False)
+
+
+def check_strangers(database: Database, lake: Lake) -> Iterator[Finding]:
+    """Look for files that no entry names: they do not count, but plain globs read them. Raises `UnavailableError`.
+
+    Entries come before their files and outlive them: what is still there after no entry was found is a stranger.
+    """
+    paths = lake.paths()
+    with database.reading() as connection:
+        unnamed = catalog.without_entry(connection, paths)
+    for path in sorted(set(unnamed).intersection(lake.paths())) if unnamed else ():
+        yield Finding(lake_files.name, f"no entry names {path}, which plain globs read", _MOVE_AWAY)
 
 
 class Double(NamedTuple):

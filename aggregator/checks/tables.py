@@ -1,4 +1,4 @@
-"""Rows of the small tables that contradict each other: watermark, users, keys, tombstones, dead letters."""
+"""Rows of the small tables that contradict each other: watermark, users, keys, tombstones, dead letters, logs."""
 
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version as package_version
@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from aggregator.checks.finding import REBUILD, RESTORE, Finding
 from schemas.calendars import is_zone
 from schemas.tables import (
+    alarms,
     api_keys,
     command_results,
     dead_letters,
     lake_files,
+    logs,
     meta,
     shards,
     tail,
@@ -34,6 +36,8 @@ def check_tables(connection: sa.Connection) -> Iterator[Finding]:
     yield from _check_keys(connection)
     yield from _check_removed(connection)
     yield from _check_dead_letters(connection)
+    yield from _check_alarms(connection)
+    yield from _check_closed_logs(connection)
 
 
 def _check_facts(connection: sa.Connection) -> Iterator[Finding]:
@@ -109,6 +113,27 @@ def _check_dead_letters(connection: sa.Connection) -> Iterator[Finding]:
     for offset, user_id in connection.execute(both):
         what = f"the record at offset {offset} is set aside, and counted in the tail too"
         yield Finding(dead_letters.name, what, RESTORE, user_id)
+
+
+def _check_alarms(connection: sa.Connection) -> Iterator[Finding]:
+    """Check that alarms are about what comes next: one goes when its shard goes on."""
+    same_shard = sa.and_(shards.c.log == alarms.c.log, shards.c.shard == alarms.c.shard)
+    found = sa.select(alarms.c.log, alarms.c.shard, alarms.c.gap_end, shards.c.offset).join_from(
+        alarms, shards, same_shard, isouter=True
+    )
+    for log, shard, gap_end, counted in connection.execute(found):
+        if counted is None or (gap_end is not None and gap_end <= counted):
+            what = f"shard {shard} of log {log} has an alarm up to offset {gap_end}, and is at {counted}"
+            yield Finding(alarms.name, what, RESTORE)
+
+
+def _check_closed_logs(connection: sa.Connection) -> Iterator[Finding]:
+    """Check that all of a closed log is in Parquet."""
+    closed = sa.select(logs.c.log).where(logs.c.closed_at_us.is_not(None))
+    for log, records in connection.execute(
+        sa.select(tail.c.log, sa.func.count()).where(tail.c.log.in_(closed)).group_by(tail.c.log)
+    ):
+        yield Finding(logs.name, f"log {log} is closed, and the tail holds {records} of its records", RESTORE)
 
 
 def _removed() -> sa.Select[int]:

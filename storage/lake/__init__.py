@@ -26,6 +26,9 @@ class Lake(Protocol):
         Those that do not exist are no error. Raises `UnavailableError` when the disk refuses.
         """
 
+    def paths(self) -> list[str]:
+        """List every Parquet file that a glob finds, whether it counts or not. Raises `UnavailableError`."""
+
     def scan(self, paths: Sequence[str]) -> "pl.LazyFrame":
         """Open files for polars, columns as in `schemas.arrow.LAKE_SCHEMA`.
 

@@ -52,6 +52,14 @@ def live_files(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -
     return [LakeFile(*row) for row in found]
 
 
+def without_entry(connection: sa.Connection, paths: Sequence[str]) -> list[str]:
+    """Pick the paths that no entry names, whatever its state."""
+    known: set[str] = set()
+    for some in _in_parts(paths):
+        known |= set(connection.scalars(sa.select(lake_files.c.path).where(lake_files.c.path.in_(some))))
+    return [path for path in paths if path not in known]
+
+
 def announce(connection: sa.Connection, shard: Shard, files: Sequence[LakeFile]) -> None:
     """Enter files before they are written, so that a crash leaves none that nobody knows of."""
     shard.unfinished = tuple(file.path for file in files)

@@ -53,6 +53,10 @@ class FolderLake:
             if folder.exists():
                 _sync_folder(folder)
 
+    def paths(self) -> list[str]:
+        """See `Lake.paths`."""
+        return sorted(str(path.relative_to(self.root)) for path in self.root.glob("heartbeats/**/*.parquet"))
+
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
         """See `Lake.scan`."""
         files = [self.absolute(path) for path in paths]

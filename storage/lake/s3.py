@@ -63,6 +63,16 @@ class S3Lake:
             except OSError as error:
                 raise UnavailableError(f"The lake object {self._key(path)} cannot be deleted: {error}.") from error
 
+    def paths(self) -> list[str]:
+        """See `Lake.paths`."""
+        selector = fs.FileSelector(self._key("heartbeats"), allow_not_found=True, recursive=True)
+        try:
+            found = self._files.get_file_info(selector)
+        except OSError as error:
+            raise UnavailableError(f"The lake at {self.root} cannot be listed: {error}.") from error
+        keys = sorted(info.path for info in found if info.path.endswith(".parquet"))
+        return [key.removeprefix(f"{self.root}/") for key in keys]
+
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
         """See `Lake.scan`."""
         return pl.scan_pyarrow_dataset(self._dataset(paths))

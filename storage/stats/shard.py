@@ -90,6 +90,24 @@ class Shard:
         self.offset = offset
 
 
+def watermarks(database: Database) -> dict[tuple[str, int], int]:
+    """Give the last counted offset of each (log, shard)."""
+    c = tables.shards.c
+    with database.reading() as connection:
+        return {
+            (log, number): offset for log, number, offset in connection.execute(sa.select(c.log, c.shard, c.offset))
+        }
+
+
+def refuse_older_log(counted: int, end: int) -> None:
+    """Raise `StorageError` where a log ends before what is counted of it: what it takes next would never be counted."""
+    if end < counted:
+        raise StorageError(
+            f"The log ends at offset {end}, but {counted} is counted already: it is older than "
+            "the stats database. Put the newer log back, or the stats and the lake that belong to this one."
+        )
+
+
 def refuse_other_logs(database: Database, log: str) -> None:
     """Raise `StorageError` where the database follows another log still, or `log` is closed."""
     with database.reading() as connection:

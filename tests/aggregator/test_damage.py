@@ -23,7 +23,7 @@ from schemas.record import (
     pack_lines,
     unpack_command,
 )
-from schemas.tables import RUNNING, command_results
+from schemas.tables import RUNNING, command_results, metadata
 from storage.directory import Directory, NewUser
 from storage.history import History
 from storage.lake.folder import FolderLake
@@ -167,6 +167,17 @@ def in_the_tail_too(place):
     place.run("INSERT INTO tail SELECT log, 0, 1, ?, ?, ?, 1, ? FROM shards", ANN, NOON, NOON, value)
 
 
+def twice_in_the_tail(place):
+    place.run("INSERT INTO tail SELECT log, shard, 2, user_id, min_us, max_us, count, value FROM tail")
+
+
+def with_a_later_time(table):
+    """One microsecond: no sum of whole seconds shows it."""
+    at = table.schema.get_field_index("time")
+    times = pc.add(table["time"].cast(pa.int64()), pa.scalar(1)).cast(table.schema.field("time").type)
+    return table.set_column(at, table.schema.field(at), times)
+
+
 def with_an_extra_column(table):
     return table.append_column("surprise", pa.array([1] * table.num_rows))
 
@@ -244,6 +255,26 @@ REPAIRED = {
         lambda p: p.edit_file(renamed),
         f"segments, user 1, UTC {ANNS_DAY}: project '=z': not there, computed (",
     ),
+    "a time that is a microsecond off": (
+        lambda p: p.edit_file(with_a_later_time),
+        f"segments, user 1, UTC {ANNS_DAY}: total '': stored (",
+    ),
+    "a record that is twice in the tail": (
+        twice_in_the_tail,
+        f"heartbeats, user 1, UTC {ANNS_DAY}: the heartbeat {IN_TAIL[0].id} is there 2 times",
+    ),
+    "a lost record of the tail": (
+        lambda p: p.run("DELETE FROM tail"),
+        "segments, user 1, UTC 2023-11-17: total '': stored (",
+    ),
+    "a gap that follows another project": (
+        lambda p: p.run("UPDATE segments SET duration_us = duration_us + 1 WHERE dimension = 9 AND value = '=a'"),
+        f"segments, user 1, Asia/Kolkata {ANNS_DAY}: followed '=a': stored (",
+    ),
+    "a total without browsing that is not there": (
+        lambda p: p.run("DELETE FROM segments WHERE dimension = 8 AND calendar = 'Asia/Kolkata'"),
+        f"segments, user 1, Asia/Kolkata {ANNS_DAY}: active '': not there, computed (",
+    ),
     "a lost row": (
         lambda p: p.edit_file(lambda table: table.slice(1)),
         f"segments, user 1, UTC {ANNS_DAY}: total '': stored (",
@@ -279,6 +310,30 @@ REPAIRED = {
 }
 
 NEEDS_PEOPLE = {
+    "a watermark that is gone": (
+        lambda p: p.run("DELETE FROM shards"),
+        "is at offset 0, but tail holds offset 3; put back a backup of the whole data folder",
+    ),
+    "an answer to a command that was never counted": (
+        lambda p: p.run("INSERT INTO command_results SELECT log, 0, 99, NULL, '{}' FROM shards"),
+        "but command_results holds offset 99; put back a backup of the whole data folder",
+    ),
+    "a file that no entry names": (
+        lambda p: shutil.copy(p.file_of(), p.file_of().with_name("orphan.parquet")),
+        f"lake_files: no entry names heartbeats/date={ANNS_DAY}/orphan.parquet, which plain globs read; move it out",
+    ),
+    "an alarm about what is counted": (
+        lambda p: p.run("INSERT INTO alarms SELECT log, shard, 'gone', 1, offset, 0 FROM shards"),
+        "has an alarm up to offset 3, and is at 3; put back a backup",
+    ),
+    "an alarm of no shard": (
+        lambda p: p.run("INSERT INTO alarms SELECT log, 7, 'newer', 1, NULL, 0 FROM shards"),
+        "alarms: shard 7 of log ",
+    ),
+    "a closed log that is not flushed": (
+        lambda p: p.run("INSERT INTO logs SELECT log, 1, 2 FROM shards"),
+        "is closed, and the tail holds 1 of its records; put back a backup",
+    ),
     "a watermark behind what is counted": (
         lambda p: p.run("UPDATE shards SET offset = 1"),
         "but tail holds offset 3; put back a backup of the whole data folder",
@@ -335,6 +390,34 @@ def test_this_damage_is_named_with_what_people_can_do(place, kind):
     damage, expected = NEEDS_PEOPLE[kind]
     damage(place)
     assert named(place.found(), expected), place.found()
+
+
+def test_every_table_has_a_kind_of_damage_that_is_found():
+    by_table = {
+        "meta": "a directory without a version",
+        "users": "a zone that does not exist",
+        "api_keys": "a key of nobody",
+        "tombstones": "heartbeats of a removed user",
+        "shards": "a watermark behind what is counted",
+        "logs": "a closed log that is not flushed",
+        "alarms": "an alarm about what is counted",
+        "segments": "a changed segment",
+        "last_values": "a changed last value",
+        "tail": "false bounds in the tail",
+        "lake_files": "a false number of rows",
+        "dead_letters": "a dead letter that is counted",
+        "command_results": "an answer to a command that was never counted",
+    }
+    assert by_table.keys() == metadata.tables.keys()
+    assert set(by_table.values()) <= REPAIRED.keys() | NEEDS_PEOPLE.keys()
+
+
+def test_days_cut_by_another_tzdata_are_named_and_cut_anew_at_the_next_start(place):
+    place.run("UPDATE shards SET tzdata_version = '1999a'")
+    place.run("UPDATE segments SET day = 19670 WHERE calendar = 'Asia/Kolkata' AND day = 19677")
+    assert named(place.found(), "shards: local days were cut by tzdata 1999a, ")
+    place.work(*heartbeat_records(BOB, [beat(NOON + 9 * DAY)]))
+    assert place.found() == []
 
 
 def test_findings_of_a_zone_that_does_not_exist_do_not_stop_counting(place):

@@ -92,6 +92,14 @@ def test_nothing_that_a_glob_matches_is_there_while_a_file_is_written_nor_after_
     assert lake_place.files() == set()
 
 
+def test_every_parquet_file_is_listed_whoever_put_it_there(lake_place):
+    assert lake_place.lake.paths() == []
+    lake_place.lake.write(PATH, batches_of(rows_of(7, *ODD)))
+    lake_place.put("heartbeats/date=2023-11-14/stranger.parquet", b"hello world")
+    lake_place.put("heartbeats/date=2023-11-14/notes.txt", b"hello world")
+    assert lake_place.lake.paths() == ["heartbeats/date=2023-11-14/stranger.parquet", PATH]
+
+
 def test_deleting_does_not_mind_missing_files(lake_place):
     lake_place.lake.write(PATH, batches_of(rows_of(7, *ODD)))
     lake_place.lake.delete([PATH, "never/was.parquet", PATH])
