@@ -3,10 +3,12 @@
 Only addresses differ: what is a host there is a port of 127.0.0.1 here.
 """
 
+import contextlib
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.server import HACKATIME, HEARTLINE, eventually, free_port
+from tests.kafka.broker import MissingToolError
+from tests.server import HACKATIME, HEARTLINE, PREFIXES, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -25,6 +28,7 @@ SERVICES = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "heartline"}
 LASTING = [name for name in OURS if re.fullmatch(r"(ingest|aggregate|query)-\d", name)]
 T = 1_700_000_000
+BULK = f"{HACKATIME}/users/current/heartbeats.bulk"
 
 
 def test_it_is_valid_by_the_specification():
@@ -37,9 +41,27 @@ def test_it_is_valid_by_the_specification():
 def test_every_image_has_a_version_and_every_dependency_is_there():
     for name, service in SERVICES.items():
         assert re.search(r":v?\d", service["image"]) or name in OURS, name
-        for needed, condition in dict(service.get("depends_on", {}) or {}).items() if name != "grafana" else ():
+        for needed, condition in service.get("depends_on", {}).items():
             if condition["condition"] == "service_healthy":
                 assert "test" in SERVICES[needed]["healthcheck"], needed
+
+
+def test_whatever_lasts_has_a_health_check_and_whatever_is_waited_for_is_waited_for_until_it_is_healthy():
+    lasting = {name for name, service in SERVICES.items() if service.get("restart") == "unless-stopped"}
+    assert lasting == {*LASTING, "kafka", "postgres", "s3", "proxy", "prometheus", "grafana"}
+    for name, service in SERVICES.items():
+        assert (name in lasting) == ("test" in service.get("healthcheck", {})), name
+        for needed, condition in service.get("depends_on", {}).items():
+            expected = "service_healthy" if needed in lasting else "service_completed_successfully"
+            assert condition["condition"] == expected, (name, needed)
+
+
+def test_the_s3_server_knows_the_key_that_the_services_have():
+    (identity,) = json.loads((ROOT / "compose/s3.json").read_text())["identities"]
+    variables = OURS["ingest-1"]["environment"]
+    ours = {"accessKey": variables["AWS_ACCESS_KEY_ID"], "secretKey": variables["AWS_SECRET_ACCESS_KEY"]}
+    assert identity["credentials"] == [ours]
+    assert {"Read", "Write", "List"} <= set(identity["actions"])
 
 
 def test_the_proxy_and_prometheus_name_the_services_that_there_are():
@@ -86,6 +108,21 @@ class Here:
         assert test[:2] == ["CMD", "python"]
         return subprocess.run([sys.executable, *test[2:]], capture_output=True, check=False).returncode == 0
 
+    def start_proxy(self):
+        """Run the proxy by its own file, in which only addresses differ; give its URL."""
+        if shutil.which("caddy") is None:
+            raise MissingToolError("The tests run compose.yaml's proxy: on Debian or Ubuntu, apt-get install caddy")
+        port = free_port()
+        text = (ROOT / "compose/Caddyfile").read_text().replace("\n:8000 {", f"\nhttp://127.0.0.1:{port} {{")
+        for name, of_service in self.ports.items():
+            text = text.replace(f"{name}:8000", f"127.0.0.1:{of_service}")
+        (self.folder / "Caddyfile").write_text("{\n\tadmin off\n}\n" + text)
+        command = ["caddy", "run", "--adapter", "caddyfile", "--config", self.folder / "Caddyfile"]
+        with (self.folder / "proxy.log").open("wb") as log:
+            environment = os.environ | {"HOME": str(self.folder)}
+            self.processes["proxy"] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        return f"http://127.0.0.1:{port}"
+
     def url(self, name):
         return f"http://127.0.0.1:{self.ports[name]}"
 
@@ -119,16 +156,45 @@ def test_all_that_it_runs_of_ours_works_together(here):
     for name in LASTING:
         assert eventually(lambda name=name: here.is_healthy(name), True, within_s=60), name
     user = json.loads(here.run("migrate", *shlex.split("users add ann --timezone Asia/Kolkata")))
-    headers = {"Authorization": f"Bearer {user['api_key']}"}
-    for minute in range(11):
-        url = f"{here.url(f'ingest-{1 + minute % 2}')}{HACKATIME}/users/current/heartbeats"
-        beat = {"entity": "/a.py", "type": "file", "time": T + 60 * minute}
-        taken = eventually(lambda url=url, beat=beat: httpx.post(url, json=beat, headers=headers).status_code, 202)
-        assert taken == 202
+    headers = {"Authorization": f"Bearer {user['api_key']}", "X-Forwarded-For": "203.0.113.9"}
+    proxy = here.start_proxy()
+    assert eventually(lambda: status(f"{proxy}/up"), 200, within_s=30) == 200
+    with httpx.Client(base_url=proxy, headers=headers) as client:
+        send_everywhere(client)
+        listed = client.get("/api/v1/my/heartbeats", params={"start": "2023-11-14", "end": "2023-11-16"}).json()
+        assert [beat["ip_address"] for beat in listed["heartbeats"]] == ["127.0.0.1"] * 11  # a forged header is none
+        assert client.get("/metrics").status_code == 404
+        here.processes["ingest-1"].kill()
+        again = [client.post(BULK, json=[{"entity": "/a.py", "time": T}]).status_code for _ in range(4)]
+        assert again == [201] * 4
     for name in ("query-1", "query-2"):
         url = f"{here.url(name)}/api/v1/users/ann/stats?total_seconds=true&start_date=2023-01-01"
         assert eventually(lambda url=url: httpx.get(url).json().get("total_seconds"), 600, within_s=30) == 600
     here.run("migrate", "flush")
     here.run("migrate", "verify")
-    for name in LASTING:
-        assert "heartline_" in httpx.get(f"{here.url(name)}/metrics").text, name
+    shown = {name: httpx.get(f"{here.url(name)}/metrics").text for name in LASTING if name != "ingest-1"}
+    assert all("heartline_" in text for text in shown.values())
+    for metric in re.findall(r"heartline_\w+", (ROOT / "compose/heartline.json").read_text()):
+        assert any(re.search(rf"^{metric}(_total)?[{{ ]", text, re.MULTILINE) for text in shown.values()), metric
+
+
+def send_everywhere(client):
+    """Eleven minutes, by every path that plugins post to, and read them until they are counted."""
+    paths = [f"{prefix}/users/current/heartbeats" for prefix in PREFIXES]
+    for minute in range(11):
+        beat = {"entity": "/a.py", "type": "file", "time": T + 60 * minute}
+        path = paths[minute % 3]
+        bulk = minute % 2
+        answer = client.post(path + ".bulk", json=[beat]) if bulk else client.post(path, json=beat)
+        assert answer.status_code == (201 if bulk else 202), (path, answer.text)
+    stats = {"total_seconds": "true", "start_date": "2023-01-01"}
+    seen = eventually(
+        lambda: client.get("/api/v1/users/ann/stats", params=stats).json().get("total_seconds"), 600, within_s=30
+    )
+    assert seen == 600
+
+
+def status(url):
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url).status_code
+    return None
