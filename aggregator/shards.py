@@ -6,20 +6,21 @@ Who reads what, the log's group decides; that nobody else writes a shard is its 
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Final, Protocol
 
-import sqlalchemy as sa
-
+from aggregator.duty import FAILURES_OF_A_PLACE
 from aggregator.service import Aggregator
-from storage.errors import FencedError, StorageError
+from storage.errors import FencedError, UnavailableError
 from storage.log import LogReader
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 0.25
 _RETRY_S: Final = (1.0, 5.0, 15.0)
+_LONG_S: Final = 60.0  # what went well for so long begins anew with the first delay
 
 
 class ShardReader(LogReader, Protocol):
@@ -84,17 +85,22 @@ class _Followed:
         self._thread.join()
 
     def _follow(self) -> None:
+        number = self._reader.shard
         failures = 0
         while not (self.stop.is_set() or self._reader.revoked):
+            began_s = time.monotonic()
             try:
                 self._run()
             except FencedError as error:
                 logger.warning("%s", error)
-            except (StorageError, sa.exc.DBAPIError, OSError) as error:
-                logger.error("Shard %d cannot be followed: %s", self._reader.shard, error)  # noqa: TRY400 - one line
-            self.stop.wait(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
-            failures += 1
-        self._reader.close()
+            except Exception as error:
+                ours = not isinstance(error, FAILURES_OF_A_PLACE)
+                shown = error if ours else None  # with its traceback
+                logger.error("Shard %d cannot be followed: %s", number, error, exc_info=shown)  # noqa: TRY400 - see above
+            failures = 0 if time.monotonic() - began_s > _LONG_S else failures + 1
+            self.stop.wait(_RETRY_S[max(0, min(failures, len(_RETRY_S)) - 1)])
+        with suppress(UnavailableError):  # the brokers will find out by themselves
+            self._reader.close()
 
     def _run(self) -> None:
         with self._open(self._reader, self._shards) as self._aggregator:
