@@ -26,7 +26,13 @@ _SET_ASIDE: Final = prometheus.Counter("heartline_aggregator_dead_letters", "Rec
 
 logger = logging.getLogger(__name__)
 
+
+class BadRecordError(Exception):
+    """A record that cannot be processed; the text says why."""
+
+
 _BAD_DATA: Final = (
+    BadRecordError,
     msgspec.MsgspecError,
     zstandard.ZstdError,
     sa.exc.DataError,
@@ -38,6 +44,11 @@ _BAD_DATA: Final = (
 )
 """Errors that the data causes, whenever it is tried; everything else is a failure of the place, and is tried again."""
 
+_STRAY: Final = (
+    "The user's heartbeats are counted in another shard: an ingest ran on while partitions were added. "
+    "`heartline dead-letters retry` counts it there"
+)
+
 TailRow = tuple[str, int, int, int, int, int, int, bytes]
 
 
@@ -46,10 +57,6 @@ class _Counted(NamedTuple):
 
     records: int
     heartbeats: int
-
-
-class BadRecordError(Exception):
-    """A record that cannot be processed; the text says why."""
 
 
 class _Batch:
@@ -134,6 +141,8 @@ class BatchCounter:
 
     def _apply(self, record: StoredRecord, batch: _Batch) -> None:
         user_id = record.user_id
+        if not self._shard.owns(user_id):
+            raise BadRecordError(_STRAY)
         sent = unpack_lines(record.value)
         if self._is_removed(user_id):
             batch.dropped[user_id] = batch.dropped.get(user_id, 0) + len(sent)

@@ -76,6 +76,7 @@ class CommandRunner:
         """Apply one command, store what became of it, and move the watermark over it."""
         try:
             command = unpack_command(record.value)
+            self._refuse_stray(record.user_id)
             answer = self._apply(command, record.offset)
         except (FencedError, StoppedError):
             raise
@@ -90,6 +91,11 @@ class CommandRunner:
         else:
             if answer is not None:
                 self._finish(record.offset, answer)
+
+    def _refuse_stray(self, user_id: int) -> None:
+        """Refuse what is about another shard's user: two owners would write the same rows. 0: it is about all."""
+        if user_id and not self._shard.owns(user_id):
+            raise RefusedError("The number of shards has changed since the command was given: give it again.")
 
     def _may_try_again(self, offset: int) -> bool:
         """Count a failure of disk or database under a command; they may pass."""

@@ -16,12 +16,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from aggregator.recompute import owned_by, rebuild
-from aggregator.recover import recover
+from aggregator.recover import discard, recover
 from aggregator.verify import Difference, audit
 from schemas.arrow import LAKE_SCHEMA, SORTED_BY
 from schemas.calendars import DAY_US
 from schemas.tables import lake_files, last_values, segments, tail
-from storage.errors import StoppedError, StorageError
+from storage.errors import StoppedError, StorageError, UnavailableError
 from storage.lake import Lake, catalog
 from storage.lake.catalog import LakeFile
 from storage.lake.columns import ROW_GROUP_ROWS
@@ -73,7 +73,7 @@ def begin_compaction(shard: Shard, of_day: Sequence[LakeFile]) -> Compaction:
 
     Raises `FencedError`.
     """
-    merged = _successor(of_day, sum(file.rows for file in of_day))
+    merged = _successor(of_day, sum(file.rows for file in of_day), of=shard)
     with shard.writing() as connection:
         catalog.give_up_writing(connection, shard.log, shard.number)
         catalog.announce(connection, shard, [merged])
@@ -155,15 +155,16 @@ def is_due(files: Sequence[LakeFile], min_files: int = MIN_FILES) -> bool:
 def erase_user(shard: Shard, lake: Lake, user_id: int) -> int:
     """Delete a user's heartbeats and stats; return how many heartbeats there were.
 
-    Files that hold some are rewritten without them; one transaction swaps the files and deletes the rest. Raises
-    `FencedError`, `StorageError`, `UnavailableError`, with nothing erased.
+    Files that hold some, other shards' and closed logs' too, are rewritten without them, as files of this shard; one
+    transaction swaps the files and deletes the rest. Raises `FencedError`, `StorageError`, `UnavailableError`, with
+    nothing erased.
     """
     with shard.database.reading() as connection:
-        near = catalog.live_files(connection, lake_files.c.min_user <= user_id, lake_files.c.max_user >= user_id)
+        near = _near(connection, user_id)
     with clear_errors(), open_duckdb() as duck:
         held = _rows_of_user(duck, lake, near, user_id)
         old = [file for file in near if file.path in held]
-        new = [_successor([file], file.rows - held[file.path]) for file in old]
+        new = [_successor([file], file.rows - held[file.path], of=shard) for file in old]
         kept = [(file, [source]) for file, source in zip(new, old, strict=True) if file.rows]
         with shard.writing() as connection:
             catalog.announce(connection, shard, [file for file, _ in kept])
@@ -174,11 +175,26 @@ def erase_user(shard: Shard, lake: Lake, user_id: int) -> int:
                 catalog.publish(connection, shard, [file.path for file, _ in kept])
                 catalog.retire(connection, [file.path for file in old])
                 in_tail = _delete_user(connection, user_id)
+                _refuse_newer(near, _near(connection, user_id), known=new)
         except Exception:
             give_up(shard, lake)
             raise
-    recover(shard, lake)
+    discard(shard, lake, [file.path for file in old])
     return sum(held.values()) + in_tail
+
+
+def _near(connection: sa.Connection, user_id: int) -> list[LakeFile]:
+    """List the files that may hold heartbeats of a user."""
+    return catalog.live_files(connection, lake_files.c.min_user <= user_id, lake_files.c.max_user >= user_id)
+
+
+def _refuse_newer(seen: Sequence[LakeFile], now: Sequence[LakeFile], known: Sequence[LakeFile]) -> None:
+    """Raise `UnavailableError` where another shard has written a file since: it may hold what its tail had.
+
+    With the tail's rows deleted in this transaction, no flush that has not ended yet can end.
+    """
+    if {file.path for file in now} - {file.path for file in (*seen, *known)}:
+        raise UnavailableError("Other files were written meanwhile: they are to be looked at first.")
 
 
 def rewrite(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> None:
@@ -194,7 +210,7 @@ def rewrite(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> None:
         columns = ", ".join(LAKE_SCHEMA.names)
         parts = [f"SELECT {columns} FROM {lake.table(duck, [file.path])}" for file in old]
         duck.execute(f"CREATE TEMP VIEW old AS {' UNION ALL '.join(parts)}")
-        new = list(_true_entries(duck, old))
+        new = list(_true_entries(duck, old, shard))
         with shard.writing() as connection:
             catalog.announce(connection, shard, new)
         try:
@@ -206,12 +222,12 @@ def rewrite(shard: Shard, lake: Lake, old: Sequence[LakeFile]) -> None:
         except Exception:
             give_up(shard, lake)
             raise
-    recover(shard, lake)
+    discard(shard, lake, [file.path for file in old])
 
 
-def _true_entries(duck: duckdb.DuckDBPyConnection, old: Sequence[LakeFile]) -> Iterator[LakeFile]:
+def _true_entries(duck: duckdb.DuckDBPyConnection, old: Sequence[LakeFile], shard: Shard) -> Iterator[LakeFile]:
     """Describe the files, one for each date, that the view `old` becomes."""
-    any_ = _successor(old, 0)
+    any_ = _successor(old, 0, of=shard)
     for date, *facts in duck.execute(_FACTS_OF_DATES).fetchall():
         path = catalog.new_path(date, any_.log, any_.shard, any_.first_offset, any_.last_offset)
         yield LakeFile(path, date, any_.log, any_.shard, any_.first_offset, any_.last_offset, *facts)
@@ -236,15 +252,20 @@ def _in_slices(rows_of: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
         yield users
 
 
-def _successor(old: Sequence[LakeFile], rows: int) -> LakeFile:
-    """Describe the file that takes the place of others of one date, log and shard."""
+def _successor(old: Sequence[LakeFile], rows: int, *, of: Shard) -> LakeFile:
+    """Describe the file of a shard that takes the place of others of one date.
+
+    Offsets of other shards say nothing in this one: then its watermark stands for them.
+    """
+    own = [(file.log, file.shard) for file in old] == [(of.log, of.number)] * len(old)
     first, last = min(file.first_offset for file in old), max(file.last_offset for file in old)
-    date, log, shard = old[0].date, old[0].log, old[0].shard
+    first, last = (first, last) if own else (of.offset, of.offset)
+    date = old[0].date
     return LakeFile(
-        catalog.new_path(date, log, shard, first, last),
+        catalog.new_path(date, of.log, of.number, first, last),
         date,
-        log,
-        shard,
+        of.log,
+        of.number,
         first,
         last,
         rows,

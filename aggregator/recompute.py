@@ -229,7 +229,7 @@ def local_segments(database: Database, lake: Lake, user_id: int, calendar: str) 
 
 def owned_by(shard: Shard) -> Scope:
     """Give all users of a shard: only these may its owner compute again."""
-    return Scope(shard=shard.number, shards=shard.shards())
+    return Scope(shard=shard.number, shards=shard.shards)
 
 
 def scopes(database: Database, lake: Lake, without: Container[str] = (), *, within: Scope = EVERYTHING) -> list[Scope]:

@@ -1,10 +1,11 @@
 """Recover: delete the files that do not count and that nobody finishes (design.md, "The commit protocol", 4)."""
 
 import logging
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from schemas.tables import FileState, lake_files
+from schemas.tables import FileState, lake_files, logs
 from storage.errors import UnavailableError
 from storage.lake import Lake, catalog
 from storage.stats.shard import Shard
@@ -17,19 +18,22 @@ def recover(shard: Shard, lake: Lake) -> int:
 
     Only entries decide: no folder is listed. Raises `UnavailableError` when the disk refuses, `FencedError`.
     """
-    abandoned = sa.and_(lake_files.c.state == FileState.WRITING, lake_files.c.epoch < shard.epoch)
-    unwanted = sa.select(lake_files.c.path).where(
-        lake_files.c.log == shard.log,
-        lake_files.c.shard == shard.number,
-        sa.or_(lake_files.c.state == FileState.DEAD, abandoned),
-    )
+    c = lake_files.c
+    nobody_writes = sa.or_(c.log != shard.log, c.epoch < shard.epoch)
+    abandoned = sa.and_(c.state == FileState.WRITING, nobody_writes)
+    unwanted = sa.select(c.path).where(looked_after_by(shard), sa.or_(c.state == FileState.DEAD, abandoned))
     with shard.database.reading() as connection:
         paths = list(connection.scalars(unwanted))
+    discard(shard, lake, paths)
+    return len(paths)
+
+
+def discard(shard: Shard, lake: Lake, paths: Sequence[str]) -> None:
+    """Delete the files of dead entries, whosever they were, then the entries. Raises as `recover`."""
     if paths:
         lake.delete(paths)
         with shard.writing() as connection:
             catalog.forget(connection, paths)
-    return len(paths)
 
 
 def leave_nothing_unfinished(shard: Shard, lake: Lake) -> None:
@@ -42,3 +46,11 @@ def leave_nothing_unfinished(shard: Shard, lake: Lake) -> None:
         lake.delete(shard.unfinished)
     except UnavailableError as error:
         logger.error("What the owner of shard %d left unfinished stays: %s", shard.number, error)  # noqa: TRY400 - one line
+
+
+def looked_after_by(shard: Shard) -> sa.ColumnElement[bool]:
+    """Tell which files are a shard's own, or its part of those of closed logs, whose shards have no owner any more."""
+    c = lake_files.c
+    closed = sa.select(logs.c.log).where(logs.c.closed_at_us.is_not(None))
+    left_behind = sa.and_(c.log != shard.log, c.log.in_(closed), c.shard % shard.shards == shard.number)
+    return sa.or_(sa.and_(c.log == shard.log, c.shard == shard.number), left_behind)

@@ -11,7 +11,7 @@ from aggregator.checks.lake import Double, check_files, doubles
 from aggregator.checks.tail import TailDamage, check_tail
 from aggregator.compact import erase_user, rewrite
 from aggregator.recompute import Days, owned_by, rows_of_users, scopes
-from aggregator.recover import recover
+from aggregator.recover import looked_after_by, recover
 from schemas.calendars import DAY_US
 from schemas.record import Kind
 from schemas.tables import api_keys, dead_letters, lake_files, tail, tombstones, users
@@ -49,7 +49,7 @@ def repair(shard: Shard, lake: Lake, flush: Callable[[], int], job: Job) -> int:
 
 def _repair_tail(shard: Shard, job: Job) -> int:
     whose = sa.true() if job.user_id is None else tail.c.user_id == job.user_id
-    damaged = list(check_tail(shard.database, _mine(shard, tail), whose))
+    damaged = list(check_tail(shard.database, *_mine(shard), whose))
     for damage in damaged:
         logger.warning("Repaired: %s", damage.finding())
         with shard.writing() as connection:
@@ -84,12 +84,12 @@ def _at(damage: TailDamage) -> sa.ColumnElement[bool]:
     return sa.and_(tail.c.log == log, tail.c.shard == shard, tail.c.offset == offset)
 
 
-def _mine(shard: Shard, table: sa.Table) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.log == shard.log, table.c.shard == shard.number)
+def _mine(shard: Shard) -> tuple[sa.ColumnElement[bool], ...]:
+    return tail.c.log == shard.log, tail.c.shard == shard.number
 
 
 def _repair_files(shard: Shard, lake: Lake, job: Job) -> int:
-    damaged = list(check_files(shard.database, lake, _mine(shard, lake_files), *_files_of(job)))
+    damaged = list(check_files(shard.database, lake, looked_after_by(shard), *_files_of(job)))
     lost = [damage for damage in damaged if not damage.readable]
     if lost and not job.accept_loss:
         raise StorageError(f"Nothing is rebuilt. {lost[0].finding()}")
@@ -118,7 +118,7 @@ def _finish_removals(shard: Shard, lake: Lake) -> int:
     with shard.database.reading() as connection:
         removed = set(connection.scalars(sa.select(tombstones.c.user_id)))
         known = {u for table in (users, api_keys) for u in connection.scalars(sa.select(table.c.user_id).distinct())}
-    left = sorted(u for u in removed & (known | held.keys()) if u % shard.shards() == shard.number)
+    left = sorted(u for u in removed & (known | held.keys()) if shard.owns(u))
     for user_id in left:
         logger.warning("Repaired: what was left of the removed user %d is erased", user_id)
         with shard.writing() as connection:
@@ -136,7 +136,7 @@ def _drop_doubles(shard: Shard, lake: Lake, flush: Callable[[], int], job: Job) 
     dates = sorted({double.time_us // DAY_US for double in doubled})
     for date in dates:
         with shard.database.reading() as connection:
-            files = catalog.live_files(connection, _mine(shard, lake_files), lake_files.c.date == date)
+            files = catalog.live_files(connection, looked_after_by(shard), lake_files.c.date == date)
         rewrite(shard, lake, files)
     return len(doubled)
 

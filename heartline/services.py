@@ -24,6 +24,7 @@ from storage.errors import BusyError, StorageError
 from storage.stats import Database
 from storage.stats.closing import is_closing
 from storage.stats.shard import refuse_older_log, watermarks
+from storage.stats.sharding import refuse_other_number
 
 if TYPE_CHECKING:  # each process loads what it runs, and nothing else
     from aggregator.service import Aggregator, AggregatorConfig
@@ -125,7 +126,9 @@ def _aggregate_shards(settings: Settings, stop: threading.Event, ready: Ready) -
 
     topic = topic_of(settings)
     with closing(Database(settings.stats_url)) as database:
-        refuse_other_logs(database, check_topic(topic).id)
+        facts = check_topic(topic)
+        refuse_other_logs(database, facts.id)
+        refuse_other_number(database, facts.id, facts.partitions)
     with closing(KafkaGroup(topic, instance=settings.instance)) as group:
         ready()
         follow(group, partial(open_shard, settings), stop)
@@ -214,11 +217,15 @@ async def _ingest(
 
 
 class _Gate:
-    """Shut once the log is being closed: what it would still take would never be counted."""
+    """Shut once the log is being closed: what it would still take would never be counted.
+
+    Raises `StorageError` where the log has other shards than its users were given.
+    """
 
     def __init__(self, database: Database, shards: "list[Place]") -> None:
         self._database = database
         self._log = shards[0].log
+        refuse_other_number(database, self._log, len(shards))
         self.reason: str | None = None
         self.check()
 

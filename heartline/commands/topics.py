@@ -3,16 +3,15 @@
 from contextlib import closing
 from typing import Annotated
 
-import sqlalchemy as sa
 import typer
 
 from heartline.adapters import log_of, topic_of
 from heartline.options import with_settings
 from heartline.output import print_json
 from heartline.settings import Settings
-from schemas.tables import shards
 from storage.errors import StorageError
 from storage.stats import Database
+from storage.stats.sharding import changing_number
 
 app = typer.Typer(help="The topic that is the log, where that is Kafka.", no_args_is_help=True)
 
@@ -52,18 +51,24 @@ def add_partitions(
 ) -> None:
     """Raise the number of partitions, while no ingest runs and all is counted: users change their shards."""
     from storage.log.kafka_topics import add_partitions as add
+    from storage.log.kafka_topics import describe_topic
 
-    with closing(Database(settings.stats_url)) as database, database.reading() as connection:
-        counted = connection.execute(sa.select(shards.c.log, shards.c.shard, shards.c.offset)).all()
-    watermarks = {(log, shard): offset for log, shard, offset in counted}
-    unread = sum(end.offset - watermarks.get((end.log, end.shard), 0) for end in log_of(settings).ends())
-    if unread:
-        raise StorageError(
-            f"{unread} records are not counted yet, and their users would change shards: stop every ingest, wait until "
-            "`heartline status` shows a lag of 0, then add partitions, then start ingest again."
-        )
-    add(topic_of(settings), total)
+    topic = topic_of(settings)
+    log = describe_topic(topic).id
+    with closing(Database(settings.stats_url)) as database, changing_number(database, log, total) as watermarks:
+        ends = log_of(settings).ends()
+        _refuse_unread(sum(end.offset - watermarks.get(end.shard, 0) for end in ends))
+        if len(ends) != total:  # else Kafka's own tools, or an attempt that broke off, have added them
+            add(topic, total)
     _check(settings)
+
+
+def _refuse_unread(records: int) -> None:
+    if records:
+        raise StorageError(
+            f"{records} records are not counted yet, and their users would change shards: stop every ingest, wait "
+            "until `heartline status` shows a lag of 0, then add partitions, then start ingest again."
+        )
 
 
 def _check(settings: Settings) -> None:

@@ -40,8 +40,9 @@ class LogReader(Protocol):
     def shard(self) -> int:
         """Tell which shard of the log this is."""
 
+    @property
     def shards(self) -> int:
-        """Tell how many shards the log has now; a user's is the remainder of their id by it."""
+        """Tell how many shards the log had when it was opened."""
 
     def read(self, after: int, max_bytes: int) -> list[StoredRecord]:
         """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record).

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from storage.errors import UnavailableError
 from storage.log.kafka import KafkaTopic
+from storage.log.kafka_reach import unreachable
 from storage.log.kafka_reader import KafkaLogReader
 from storage.log.kafka_topics import describe
 from storage.log.loop_thread import LoopThread
@@ -70,7 +71,7 @@ class KafkaGroup:
             self._membership = self._loop.run(self._start(), _ANSWER_WITHIN_S)
         except (KafkaError, OSError) as error:
             self._loop.close()
-            raise UnavailableError(f"The log {topic.url} cannot be reached: {error!r}.") from error
+            raise asyncio.run(unreachable(topic, error)) from error
         except BaseException:
             self._loop.close()
             raise
@@ -155,7 +156,7 @@ class KafkaGroup:
             for shard in self._readers.keys() - ours:
                 self._readers.pop(shard).revoke()
             for shard in ours - self._readers.keys():
-                self._readers[shard] = KafkaLogReader(self._topic, self.name, shard, self._loop)
+                self._readers[shard] = KafkaLogReader(self._topic, self.name, shard, self._partitions, self._loop)
             self._changed.notify_all()
 
 

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from schemas.record import StoredRecord
 from storage.errors import FencedError, GapError, StandstillError, UnavailableError
 from storage.log.kafka import KafkaTopic, stored_record
+from storage.log.kafka_topic_id import topic_id
 from storage.log.loop_thread import LoopThread
 
 _FETCH_BYTES: Final = 1 << 20  # held here at most, and as much again fetched ahead by aiokafka
@@ -28,9 +29,10 @@ class KafkaLogReader:
     fewer than it was given. Used by one thread at a time, but for `revoke`.
     """
 
-    def __init__(self, topic: KafkaTopic, name: str, shard: int, loop: LoopThread) -> None:
+    def __init__(self, topic: KafkaTopic, name: str, shard: int, shards: int, loop: LoopThread) -> None:
         self.name = name
         self.shard = shard
+        self.shards = shards
         self._partition = TopicPartition(topic.name, shard)
         self._topic = topic
         self._loop = loop
@@ -40,6 +42,7 @@ class KafkaLogReader:
         self._known_end = 0
         self._unfetched = True  # since the last `_seek`
         self._sought_s = 0.0
+        self._in_doubt = False  # whether brokers have told of topics since `_refuse_another_topic`
         self._closed = False
         self._revoked = False
 
@@ -65,10 +68,6 @@ class KafkaLogReader:
         """Give the last offset ever appended (0: none). Raises as `read`."""
         self._refuse_if_lost()
         return self._run(self._end)
-
-    def shards(self) -> int:
-        """Tell how many shards the log has now. Raises as `read`."""
-        return self._run(self._count_shards)
 
     def wait(self, timeout_s: float) -> None:
         """Return when something was appended after what was read last, or after `timeout_s`. Raises as `read`.
@@ -134,9 +133,11 @@ class KafkaLogReader:
             )
             try:
                 await consumer.start()
+                await self._refuse_another_topic(consumer)
             except BaseException:
                 await consumer.stop()
                 raise
+            consumer._client.cluster.add_listener(self._doubt)  # noqa: SLF001 - the consumer tells nobody
             consumer.assign([self._partition])
             consumer.seek(self._partition, 0)
             consumer.pause(self._partition)
@@ -172,6 +173,8 @@ class KafkaLogReader:
         consumer = await self._started()
         try:
             found = await consumer.getmany(self._partition, timeout_ms=int(timeout_s * 1000))
+            if self._in_doubt:
+                await self._refuse_another_topic(consumer)
             for record in found.get(self._partition, ()):
                 self._records.append(stored_record(record.offset, record.key, record.value, record.headers))
             self._fetched = await consumer.position(self._partition)
@@ -183,9 +186,18 @@ class KafkaLogReader:
             raise
         self._known_end = max(self._known_end, consumer.highwater(self._partition) or 0)
 
-    async def _count_shards(self) -> int:
-        consumer = await self._started()
-        return len(consumer.partitions_for_topic(self._topic.name) or ())
+    def _doubt(self, _: object) -> None:
+        self._in_doubt = True
+
+    async def _refuse_another_topic(self, consumer: AIOKafkaConsumer) -> None:
+        """Raise `StandstillError` where the topic was deleted and made again: its offsets mean other records."""
+        found = await topic_id(consumer._client, self._topic.name)  # noqa: SLF001 - no public way to ask for it
+        if found != self.name:
+            raise StandstillError(
+                f"The topic of the log {self._topic.url} was deleted and made again: {self.name} was followed, "
+                f"{found} is there now."
+            )
+        self._in_doubt = False
 
     async def _end(self) -> int:
         """Ask for the end; the answer waits for the fetch under way."""
@@ -195,7 +207,8 @@ class KafkaLogReader:
         return end
 
     async def _lost(self, consumer: AIOKafkaConsumer) -> StandstillError:
-        """Say why there is nothing at the place to read from."""
+        """Say why there is nothing at the place to read from. Raises `StandstillError` for another topic."""
+        await self._refuse_another_topic(consumer)
         end = await self._end()
         if end < self._fetched:
             return StandstillError(

@@ -10,9 +10,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from storage.errors import StorageError, UnavailableError
+from storage.errors import StorageError
 from storage.log import Place
 from storage.log.kafka import KafkaTopic
+from storage.log.kafka_reach import unreachable
 from storage.log.kafka_topic_id import topic_id
 from storage.log.loop_thread import TidyLoop
 
@@ -184,4 +185,4 @@ def _run(topic: KafkaTopic, work: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner(loop_factory=TidyLoop) as runner:
             return runner.run(work)
     except (KafkaError, OSError) as error:  # a TimeoutError is an OSError
-        raise UnavailableError(f"The log {topic.url} cannot be reached: {error!r}.") from error
+        raise asyncio.run(unreachable(topic, error)) from error

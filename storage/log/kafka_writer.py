@@ -14,6 +14,7 @@ from aiokafka.structs import RecordMetadata
 from schemas.record import Record
 from storage.errors import UnavailableError
 from storage.log.kafka import KafkaTopic, headers_of, key_of, shard_of
+from storage.log.kafka_reach import unreachable
 from storage.log.loop_thread import TidyLoop
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class KafkaLogWriter:
                 self._shards = self._shards or partitions
                 self._producer = producer
             except (TimeoutError, KafkaError, OSError) as error:
-                logger.error("The log %s cannot be reached: %r", self._topic.url, error)  # noqa: TRY400 - one line
+                logger.error("%s", await unreachable(self._topic, error))  # noqa: TRY400 - one line
             finally:
                 if self._producer is not producer:
                     await _give_up(producer)

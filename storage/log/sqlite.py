@@ -211,11 +211,8 @@ class SqliteLogReader:
         self._connection = _open(path)
         self._doorbell = Doorbell(_doorbell_path(path))
         self.shard = 0
+        self.shards = 1
         self.name: str = self._scalar("SELECT value FROM facts WHERE name = 'name'")
-
-    def shards(self) -> int:
-        """Tell that the log is one shard."""
-        return 1
 
     def read(self, after: int, max_bytes: int) -> list[StoredRecord]:
         """Read records whose offsets are above `after`, in order, about `max_bytes` of values (at least one record).

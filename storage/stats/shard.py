@@ -1,6 +1,6 @@
 """Ownership of a shard: the fence before every transaction that writes anything of it (design.md, commit protocol)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as package_version
 from typing import Self
@@ -10,17 +10,16 @@ import sqlalchemy as sa
 from schemas import tables
 from storage.errors import FencedError, StorageError
 from storage.stats.database import Database
+from storage.stats.sharding import store_number, stored_number, take_turns
 
 
 class Shard:
     """A taken shard: its epoch, and the watermark as last seen committed.
 
-    `shards` tells how many the log has now: users whose id leaves `number` as its remainder are this one's.
+    `shards`: how many the log has, for as long as this epoch lasts.
     """
 
-    def __init__(
-        self, database: Database, log: str, number: int, shards: Callable[[], int], epoch: int, offset: int
-    ) -> None:
+    def __init__(self, database: Database, log: str, number: int, shards: int, epoch: int, offset: int) -> None:
         self.database = database
         self.log = log
         self.number = number
@@ -31,16 +30,18 @@ class Shard:
         """Lake files that this owner has announced and may not have written yet."""
 
     @classmethod
-    def take(cls, database: Database, log: str, number: int = 0, shards: Callable[[], int] = lambda: 1) -> Self:
+    def take(cls, database: Database, log: str, number: int = 0, shards: int = 1) -> Self:
         """Become the shard's owner: every earlier owner is fenced from now on.
 
-        Raises `StorageError` when the database belongs to another log.
+        `shards`: how many a log has that nobody has followed before. Raises `StorageError` when the database belongs to
+        another log, or knows of fewer shards.
         """
         c = tables.shards.c
         mine = sa.and_(c.log == log, c.shard == number)
         with database.writing() as connection:
-            _take_turns(connection)
+            take_turns(connection)
             _refuse_other_logs(connection, log)
+            shards = _number_of_shards(connection, log, number, shards)
             taken = connection.execute(sa.update(tables.shards).where(mine).values(epoch=c.epoch + 1))
             if taken.rowcount == 0:
                 connection.execute(
@@ -50,6 +51,10 @@ class Shard:
                 )
             epoch, offset = connection.execute(sa.select(c.epoch, c.offset).where(mine)).one()
         return cls(database, log, number, shards, epoch, offset)
+
+    def owns(self, user_id: int) -> bool:
+        """Tell whether a user is this shard's: those whose id leaves its number as the remainder."""
+        return user_id % self.shards == self.number
 
     @contextmanager
     def writing(self, offset: int | None = None) -> Iterator[sa.Connection]:
@@ -114,9 +119,18 @@ def refuse_other_logs(database: Database, log: str) -> None:
         _refuse_other_logs(connection, log)
 
 
-def _take_turns(connection: sa.Connection) -> None:
-    """Let one process at a time take a shard, be it one that has no row yet."""
-    connection.execute(sa.select(tables.meta.c.value).where(tables.meta.c.name == "schema_version").with_for_update())
+def _number_of_shards(connection: sa.Connection, log: str, shard: int, found: int) -> int:
+    """Give the number that users are given their shards by. Raises `StorageError` for a shard beyond it."""
+    stored = stored_number(connection, log)
+    if stored is None:
+        store_number(connection, log, found)
+        return found
+    if shard >= stored:
+        raise StorageError(
+            f"Log {log} has a shard {shard}, but heartbeats were counted with {stored}: partitions are added by "
+            "`heartline topics add-partitions`, which can still be run."
+        )
+    return stored
 
 
 def _refuse_other_logs(connection: sa.Connection, log: str) -> None:

@@ -1,7 +1,6 @@
 """Services apart, on Kafka and PostgreSQL: as many of each as there are machines, every heartbeat exactly once."""
 
 import json
-import subprocess
 import threading
 import uuid
 
@@ -9,8 +8,8 @@ import pytest
 
 from storage.log.kafka import KafkaTopic
 from storage.log.kafka_topics import create_topic
-from tests.distributed.cluster import RANGE, Cluster, T, add_users, assert_exact, send, total
-from tests.server import HEARTLINE, Server, eventually
+from tests.distributed.cluster import RANGE, Cluster, T, add_users, assert_exact, send
+from tests.server import Server, eventually
 
 
 @pytest.fixture
@@ -66,35 +65,6 @@ def test_commands_reach_the_shards_of_all_users(cluster):
     cluster.cli("verify")
     status = json.loads(cluster.cli("status"))
     assert (status["heartbeats"], status["log"]["lag_records"]) == (44, 0)
-
-
-def test_partitions_are_added_while_nothing_waits_and_users_go_on_in_their_new_shards(cluster):
-    users = add_users(cluster, 8)
-    ingest, query = cluster.start("ingest"), cluster.start("query")
-    cluster.start("aggregate")
-    for key in users.values():
-        send(ingest, key, range(0, 301, 60))
-    for key in users.values():
-        assert eventually(lambda key=key: total(query, key), 300, within_s=60) == 300
-    assert ingest.end() == 0
-    assert json.loads(cluster.cli("topics", "add-partitions", "5"))["partitions"] == 5
-    ingest = cluster.start("ingest")
-    for key in users.values():
-        send(ingest, key, range(240, 601, 60))  # some again
-    assert_exact(cluster, query, users, 600)
-
-
-def test_partitions_are_not_added_while_heartbeats_wait(cluster):
-    (key,) = add_users(cluster, 1).values()
-    send(cluster.start("ingest"), key, [0])
-    done = subprocess.run(
-        [HEARTLINE, "topics", "add-partitions", "4"],
-        env=cluster.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, "1 records are not counted yet" in done.stderr) == (2, True)
 
 
 def test_an_embedded_log_is_left_for_kafka_with_nothing_lost(tmp_path, kafka_broker):

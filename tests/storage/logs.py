@@ -85,8 +85,8 @@ class KafkaLog:
     def reader(self, shard=0):
         loop = LoopThread("test")
         with contextlib.closing(loop):
-            name = describe_topic(self.topic).id
-            with contextlib.closing(KafkaLogReader(self.topic, name, shard, loop)) as reader:
+            facts = describe_topic(self.topic)
+            with contextlib.closing(KafkaLogReader(self.topic, facts.id, shard, facts.partitions, loop)) as reader:
                 yield reader
 
     def reader_of(self, user_id):

@@ -225,9 +225,8 @@ def delete_before(topic, kafka_offset):
     asyncio.run(deleting())
 
 
-def test_a_topic_made_again_under_the_same_name_is_another_log(kafka_broker):
-    log = KafkaLog(kafka_broker)
-    before = describe_topic(log.topic).id
+def made_again(log, broker):
+    """Delete the log's topic and make one of the same name."""
 
     async def deleting():
         admin = AIOKafkaAdminClient(bootstrap_servers=list(log.topic.servers))
@@ -239,10 +238,14 @@ def test_a_topic_made_again_under_the_same_name_is_another_log(kafka_broker):
     deadline = time.monotonic() + BACK_WITHIN_S
     while True:
         try:
-            KafkaLog(kafka_broker, name=log.topic.name)
-            break
+            return KafkaLog(broker, name=log.topic.name)
         except StorageError:
             assert time.monotonic() < deadline
+
+
+def test_a_topic_made_again_under_the_same_name_is_another_log(kafka_broker, log):
+    before = describe_topic(log.topic).id
+    made_again(log, kafka_broker)
     assert describe_topic(log.topic).id != before
 
 
@@ -269,6 +272,30 @@ def test_records_that_the_client_had_taken_when_it_failed_are_read_again(log, mo
         with pytest.raises(MemoryError):
             read_all(reader)
         assert [found.value for found in read_all(reader)] == [b"0", b"1", b"2"]
+
+
+def test_a_reader_of_a_topic_that_is_made_again_stands_still_and_takes_no_record_for_a_later_one_of_before(
+    kafka_broker, log
+):
+    append_all(log, [[record(1, b"old")] * 3])
+    with log.reader() as reader:
+        assert len(reader.read(0, MIB)) == 3
+        assert reader.read(3, MIB) == []
+        append_all(made_again(log, kafka_broker), [[record(1, b"new")] * 9])
+        refusals = []
+
+        def stands_still():
+            try:
+                assert reader.read(3, MIB) == []
+                reader.wait(0.2)
+            except UnavailableError:
+                return False  # in between there is no topic
+            except StandstillError as error:
+                refusals.append(str(error))
+            return len(refusals) > 2
+
+        wait_until(stands_still)
+        assert all("was deleted and made again" in refusal for refusal in refusals)
 
 
 def test_holes_in_the_offsets_stop_no_reader(log):
