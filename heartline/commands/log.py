@@ -18,6 +18,7 @@ from storage.errors import StorageError
 from storage.log import Log
 from storage.stats import Database
 from storage.stats.closing import begin_closing, finish_closing
+from storage.stats.shard import refuse_other_logs
 
 app = typer.Typer(help="The log, where something is to be decided about it.", no_args_is_help=True)
 
@@ -54,6 +55,7 @@ def close(settings: Settings) -> None:
         waiting("Counting what is left"),
     ):
         name = _name(log)
+        refuse_other_logs(database, name)
         begin_closing(database, name)
         time.sleep(wait_s)
         answer = ask(settings, CloseLog())

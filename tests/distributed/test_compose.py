@@ -154,7 +154,7 @@ def test_all_that_it_runs_of_ours_works_together(here):
     for name in LASTING:
         here.start(name)
     for name in LASTING:
-        assert eventually(lambda name=name: here.is_healthy(name), True, within_s=60), name
+        assert eventually(lambda name=name: here.is_healthy(name), True, within_s=150), name
     user = json.loads(here.run("migrate", *shlex.split("users add ann --timezone Asia/Kolkata")))
     headers = {"Authorization": f"Bearer {user['api_key']}", "X-Forwarded-For": "203.0.113.9"}
     proxy = here.start_proxy()

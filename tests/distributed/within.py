@@ -1,5 +1,6 @@
-"""Commands and an aggregator within the test's own process, on whatever places: no process has to start."""
+"""Commands, ingest and an aggregator within the test's own process, on whatever places: no process has to start."""
 
+import asyncio
 import json
 import os
 import threading
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from heartline import services
 from heartline.adapters import log_of
 from heartline.cli import app
+from heartline.places import listen, public_url
 from heartline.settings import read_settings
 from schemas.heartbeat import Heartbeat
 from schemas.record import heartbeat_records
@@ -22,6 +24,32 @@ S = 1_000_000
 T_US = 1_700_000_000 * S
 EVER = Span(T_US - 10**13, T_US + 10**13)
 WITHIN_S = 60
+
+
+@contextmanager
+def _running(work, stop):
+    """Let a service work in a thread, once it is ready; what it raised is raised here."""
+    ready, raised = threading.Event(), []
+
+    def run():
+        try:
+            work(ready.set)
+        except BaseException as error:  # noqa: BLE001 - shown to the test
+            raised.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert ready.wait(WITHIN_S)
+        yield
+    finally:
+        if not raised:
+            stop()
+        thread.join(WITHIN_S)
+    assert not thread.is_alive()
+    if raised:
+        raise raised[0]
 
 
 class Places:
@@ -62,26 +90,27 @@ class Places:
     @contextmanager
     def aggregator(self):
         """Let an aggregator follow the log meanwhile, and stop it as SIGTERM does; what it raised is raised here."""
-        stop, ready, raised = threading.Event(), threading.Event(), []
-
-        def run():
-            try:
-                services.aggregate(self.settings, stop, ready.set)
-            except BaseException as error:  # noqa: BLE001 - shown to the test
-                raised.append(error)
-                ready.set()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            assert ready.wait(WITHIN_S)
+        stop = threading.Event()
+        with _running(lambda ready: services.aggregate(self.settings, stop, ready), stop.set):
             yield
-        finally:
-            stop.set()
-            thread.join(WITHIN_S)
-        assert not thread.is_alive()
-        if raised:
-            raise raised[0]
+
+    @contextmanager
+    def ingest(self):
+        """Take heartbeats meanwhile; gives the URL."""
+        listener = listen("127.0.0.1", 0)
+        stopping = []
+
+        async def serve(ready):
+            stop = asyncio.Event()
+            stopping.append((asyncio.get_running_loop(), stop))
+            await services.ingest(self.settings, listener, stop, ready)
+
+        def end():
+            loop, stop = stopping.pop()
+            loop.call_soon_threadsafe(stop.set)
+
+        with _running(lambda ready: asyncio.run(serve(ready)), end):
+            yield public_url(listener)
 
     @contextmanager
     def reader(self):

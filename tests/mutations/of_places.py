@@ -229,6 +229,27 @@ PLACES = (
         ("tests/storage/test_shard.py",),
     ),
     Mutant(
+        "an owner goes on by the number of shards of before",
+        "storage/stats/sharding.py",
+        "values(epoch=shards.c.epoch + 1)",
+        "values(epoch=shards.c.epoch)",
+        ("tests/aggregator/test_several_shards.py",),
+    ),
+    Mutant(
+        "a removal does not look at what another shard has flushed meanwhile",
+        "aggregator/compact.py",
+        "                _refuse_newer(near, _near(connection, user_id), known=new)\n",
+        "",
+        ("tests/aggregator/test_several_shards.py",),
+    ),
+    Mutant(
+        "nobody looks after the files of closed logs",
+        "aggregator/recover.py",
+        "    return sa.or_(sa.and_(c.log == shard.log, c.shard == shard.number), left_behind)",
+        "    return sa.and_(c.log == shard.log, c.shard == shard.number, sa.or_(sa.true(), left_behind))",
+        ("tests/aggregator/test_several_shards.py",),
+    ),
+    Mutant(
         "the log deletes what is not counted yet",
         "storage/log/sqlite.py",
         '\'WHERE "offset" <= ? AND appended_at_us < ? ORDER BY "offset" LIMIT ?)\'',
