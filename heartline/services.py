@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ _CHECK_DISK_S = 1.0
 _LOOK_AT_LOG_S = 0.5  # `heartline log close` waits 2 s for it
 _DRAIN_WITHIN_S = 5.0  # the rest of a stop's 10 s is for the other processes
 _LOOK_FOR_LOCK_S = 0.2
+_LAST_LOOK_WITHIN_S = 1.0
 _BEHIND_THE_FRONT = "*"  # the only peer of a private Unix socket is the front, which names the client
 
 Ready = Callable[[], None]
@@ -238,11 +239,11 @@ class _Gate:
 @asynccontextmanager
 async def _every(interval_s: float, action: Callable[[], Awaitable[None]], what: str) -> AsyncIterator[None]:
     """Do `action` every `interval_s` seconds meanwhile; a failure is logged when it begins, and tried again."""
+    ending = asyncio.Event()
 
     async def repeat() -> None:
         failing = False
-        while True:
-            await asyncio.sleep(interval_s)
+        while not await _is_set_within(ending, interval_s):
             try:
                 await action()
                 failing = False
@@ -255,4 +256,12 @@ async def _every(interval_s: float, action: Callable[[], Awaitable[None]], what:
     try:
         yield
     finally:
+        ending.set()
+        await asyncio.wait([task], timeout=_LAST_LOOK_WITHIN_S)  # it may have a connection to give back
         task.cancel()
+
+
+async def _is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), timeout_s)
+    return event.is_set()
