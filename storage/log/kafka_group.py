@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from storage.errors import UnavailableError
 from storage.log.kafka import KafkaTopic
-from storage.log.kafka_reach import unreachable
+from storage.log.kafka_reach import unreachable_now
 from storage.log.kafka_reader import KafkaLogReader
 from storage.log.kafka_topics import describe
 from storage.log.loop_thread import LoopThread
@@ -71,7 +71,7 @@ class KafkaGroup:
             self._membership = self._loop.run(self._start(), _ANSWER_WITHIN_S)
         except (KafkaError, OSError) as error:
             self._loop.close()
-            raise asyncio.run(unreachable(topic, error)) from error
+            raise unreachable_now(topic, error) from error
         except BaseException:
             self._loop.close()
             raise

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from storage.errors import UnavailableError
 from storage.log.kafka import KafkaTopic
+from storage.log.loop_thread import TidyLoop
 
 _ANSWER_WITHIN_S: Final = 5.0
 
@@ -16,6 +17,12 @@ async def unreachable(topic: KafkaTopic, error: Exception) -> UnavailableError:
     """Give the error for callers: a refused password or certificate is named, for nothing else would mend that."""
     reason = await _reason(topic) if isinstance(error, KafkaConnectionError) else None
     return UnavailableError(f"The log {topic.url} cannot be reached: {reason or repr(error)}.")
+
+
+def unreachable_now(topic: KafkaTopic, error: Exception) -> UnavailableError:
+    """Do as `unreachable`, where no event loop runs."""
+    with asyncio.Runner(loop_factory=TidyLoop) as runner:
+        return runner.run(unreachable(topic, error))
 
 
 async def _reason(topic: KafkaTopic) -> str | None:

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, Unknow
 from storage.errors import StorageError
 from storage.log import Place
 from storage.log.kafka import KafkaTopic
-from storage.log.kafka_reach import unreachable
+from storage.log.kafka_reach import unreachable_now
 from storage.log.kafka_topic_id import topic_id
 from storage.log.loop_thread import TidyLoop
 
@@ -185,4 +185,4 @@ def _run(topic: KafkaTopic, work: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner(loop_factory=TidyLoop) as runner:
             return runner.run(work)
     except (KafkaError, OSError) as error:  # a TimeoutError is an OSError
-        raise asyncio.run(unreachable(topic, error)) from error
+        raise unreachable_now(topic, error) from error
