@@ -33,7 +33,7 @@ from schemas.users import User
 from storage.errors import StorageError
 from storage.log import LogWriter
 
-_ROUTE: Final = re.compile(r"/api/(?:hackatime/v1|(v1|compat/wakatime/v1))/users/[^/]+/heartbeats(\.bulk)?")
+_ROUTE: Final = re.compile(r"/api(?:/hackatime/v1|(/v1|/compat/wakatime/v1)|)/users/[^/]+/heartbeats(\.bulk)?")
 _HEARTBEATS: Final = Counter("heartline_ingest_heartbeats", "Heartbeats by what became of them", ["outcome"])
 _ACCEPTED: Final = _HEARTBEATS.labels("accepted")
 _REJECTED: Final = _HEARTBEATS.labels("rejected")

@@ -172,5 +172,6 @@ INGEST_PATHS: Final[dict[str, Object]] = {
     **_paths("/api/hackatime/v1", "hackatime"),
     **_paths("/api/v1", "wakatime"),
     **_paths("/api/compat/wakatime/v1", "wakapi"),
+    **_paths("/api", "wakapis_plugins"),
 }
 """Path to OpenAPI path item, of both routes under each prefix."""

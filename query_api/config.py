@@ -9,6 +9,9 @@ TextStyle = Literal["long", "short"]
 PREFIXES: Final = ("/api/hackatime/v1", "/api/v1", "/api/compat/wakatime/v1")
 """Where clients of Hackatime, WakaTime and Wakapi look for `/users/…`."""
 
+PLUGINS_PREFIX: Final = "/api"
+"""Where plugins that were set up for Wakapi send heartbeats and ask for the status bar, and nothing else."""
+
 RETRY_AFTER_S: Final = 5
 """What a 503 asks callers to wait: about as long as a restart takes."""
 

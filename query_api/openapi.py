@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from ingest.openapi import INGEST_PATHS, INGEST_SCHEMAS
 from query_api import models, models_days, models_projects, models_wakatime
-from query_api.config import PREFIXES
+from query_api.config import PLUGINS_PREFIX, PREFIXES
 from schemas import openapi
 from schemas.openapi import REF, SECURITY_SCHEMES, Object, always_answered, answer, reference
 
@@ -34,7 +34,9 @@ TAGS: Final = (
 )
 """In the order in which people read of them."""
 
-_FAMILIES: Final = dict(zip(PREFIXES, ("hackatime", "wakatime", "wakapi"), strict=True))
+_FAMILIES: Final = dict(
+    zip((*PREFIXES, PLUGINS_PREFIX), ("hackatime", "wakatime", "wakapi", "wakapis_plugins"), strict=True)
+)
 _ANSWERS: Final = (*models.ANSWERS, *models_days.ANSWERS, *models_projects.ANSWERS, *models_wakatime.ANSWERS)
 
 _ERRORS: Final = {

@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from query_api import wording
-from query_api.config import PREFIXES, RETRY_AFTER_S, TextStyle
+from query_api.config import PLUGINS_PREFIX, PREFIXES, RETRY_AFTER_S, TextStyle
 from query_api.models import DayRange, FullData, FullStatusBar
 from query_api.parameters import MAX_NAME
 from query_api.totals import full_total
@@ -22,7 +22,8 @@ from storage.errors import UnavailableError
 from storage.stats.reader import StatsReader
 from storage.stats.today import Today
 
-_PATH: Final = re.compile(f"({'|'.join(map(re.escape, PREFIXES))})/users/[^/]{{1,{MAX_NAME}}}/statusbar/today")
+_PREFIXES: Final = "|".join(map(re.escape, (*PREFIXES, PLUGINS_PREFIX)))
+_PATH: Final = re.compile(f"({_PREFIXES})/users/[^/]{{1,{MAX_NAME}}}/statusbar/today")
 _HACKATIME: Final = PREFIXES[0]
 
 _HEADERS: Final = [

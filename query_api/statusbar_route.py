@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from query_api.access import PluginUser, UsedServices
-from query_api.config import PREFIXES
+from query_api.config import PLUGINS_PREFIX, PREFIXES
 from query_api.errors import invalid_key, json_answer
 from query_api.local_days import today_in
 from query_api.models import FullStatusBar, StatusBar
@@ -44,7 +44,8 @@ def status_bar_today(services: UsedServices, user: PluginUser, user_id: AnyId) -
     return json_answer(wakatime_today(local, now_us, services.statusbar.words))
 
 
-for _prefix, _model in zip(PREFIXES, (StatusBar, FullStatusBar, FullStatusBar), strict=True):
+for _prefix in (*PREFIXES, PLUGINS_PREFIX):
+    _model = StatusBar if _prefix == PREFIXES[0] else FullStatusBar
     _route = router.get(
         f"{_prefix}/users/{{user_id}}/statusbar/today", responses=answers(_model, 401, 422), openapi_extra=KEY
     )

@@ -9,6 +9,7 @@ What answers each read route; {h}, {1}, {w} are /api/hackatime/v1, /api/v1 and /
 |---|---|
 | {h}/users/{id}/statusbar/today | today_seconds, oracle_answers.long_text |
 | {1}/users/{id}/statusbar/today, {w}/users/{id}/statusbar/today | oracle_wakatime.statusbar |
+| /api/users/{id}/statusbar/today | the same |
 | {1}/users/{id}/status_bar/today, {w}/users/{id}/status_bar/today | oracle_wakatime.status_bar |
 | {1}/stats | oracle_answers.own_stats, operators_seconds |
 | {1}/users/{username}/stats | oracle_answers.stats, total_alone; streak, unique_seconds |

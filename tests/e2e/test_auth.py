@@ -34,9 +34,12 @@ READS = [
     "/api/v1/my/heartbeats",
     "/api/v1/my/heartbeats/most_recent",
     *(f"{prefix}/users/current/status_bar/today" for prefix in PREFIXES[1:]),
+    "/api/users/current/statusbar/today",
 ]
 LOOKUPS = ["/api/v1/users/lookup_email/nobody@example.com", "/api/v1/users/lookup_slack_uid/UNOBODY"]
-WRITES = [f"{prefix}/users/current/{path}" for prefix in PREFIXES for path in ("heartbeats", "heartbeats.bulk")]
+WRITES = [
+    f"{prefix}/users/current/{path}" for prefix in (*PREFIXES, "/api") for path in ("heartbeats", "heartbeats.bulk")
+]
 
 
 def ask(server, path, headers=None, **params):

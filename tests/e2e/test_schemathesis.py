@@ -28,7 +28,7 @@ LENIENT = {
     "POST /heartbeats": "section 2: numbers and booleans in text, a bad item of a bulk has its own 400",
 }
 # In the short run, one prefix stands for the three where one piece of code has a thousand cases for each.
-ALIASES = {"POST ^/api/(v1|compat)/": "the same code as under /api/hackatime"}
+ALIASES = {"POST ^/api/(v1|compat|users)/": "the same code as under /api/hackatime"}
 
 CONFIG = """
 seed = 20250620

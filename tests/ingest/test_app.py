@@ -65,7 +65,7 @@ def test_placeholders_are_answered_within_the_request_and_logged_as_sent(lab):
     assert [h.language for h in lab.logged()] == ["<<LAST_LANGUAGE>>", "Rust", "<<LAST_LANGUAGE>>"]
 
 
-@pytest.mark.parametrize("prefix", ["/api/hackatime/v1", "/api/v1", "/api/compat/wakatime/v1"])
+@pytest.mark.parametrize("prefix", ["/api/hackatime/v1", "/api/v1", "/api/compat/wakatime/v1", "/api"])
 @pytest.mark.parametrize("user", ["current", "7", "%C3%BC%20x"])
 def test_every_prefix_and_id_is_the_same_place(lab, prefix, user):
     assert lab.post(f"{prefix}/users/{user}/heartbeats", BEAT).json()["user_id"] == 7

@@ -88,10 +88,11 @@ class Questions:
         def with_lists(now_us):
             return 200, oracle_wakatime.status_bar(self.heartbeats, self.zone, now_us)
 
+        dated = {"cached_at": self.now}
+        for prefix in (*PREFIXES[1:], "/api"):
+            yield Question(f"{prefix}/users/current/statusbar/today", {}, full, dated=dated)
         for prefix in PREFIXES[1:]:
-            bar, dated = f"{prefix}/users/current", {"cached_at": self.now}
-            yield Question(f"{bar}/statusbar/today", {}, full, dated=dated)
-            yield Question(f"{bar}/status_bar/today", {}, with_lists, dated=dated)
+            yield Question(f"{prefix}/users/current/status_bar/today", {}, with_lists, dated=dated)
 
     def _of_stats(self):
         asked, user = self.asked, self.person.user
