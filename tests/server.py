@@ -33,14 +33,14 @@ _LASTING_PORTS = range(20_000, 32_000)
 _POOLED = dict.fromkeys((*UTC_OR_FAR, *NOT_UTC), 60) | {"UTC": 300}  # zone -> users
 
 
-def eventually(read, expected, within_s=10.0):
+def eventually(read, expected, within_s=10.0, every_s=0.005):
     """Call `read` until it gives `expected` or time is up; return what it gave last."""
     deadline = time.monotonic() + within_s
     while True:
         value = read()
         if value == expected or time.monotonic() > deadline:
             return value
-        time.sleep(0.005)
+        time.sleep(every_s)
 
 
 def free_port():

@@ -89,3 +89,11 @@ def test_a_compaction_that_wakes_behind_its_successor_leaves_no_file(running):
     running.aggregator.run_until(offset)
     assert len(running.place.files()) == 1
     assert len(running.place.rows_of_glob()) == 3
+
+
+def test_an_owner_that_ends_leaves_what_counts(running):
+    running.start().run_until(running.append(beat(NOON), beat(NOON + DAY)))
+    running.aggregator.flush_now()
+    running.aggregator.close()
+    assert running.place.files() == named(running)
+    assert len(running.place.rows_of_glob()) == 2

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 import uuid
+from functools import partial
 
 import httpx
 
@@ -18,16 +19,23 @@ WITHIN_S = 180  # for whatever ends by itself: a shared machine takes its time
 RANGE = {"start_date": "2023-11-01", "end_date": "2023-12-01"}
 
 
-class Service:
-    """One `heartline ingest`, `aggregate` or `query`; `program` runs in place of `heartline`."""
+def spawn(arguments, environment, log, program=(HEARTLINE,)):
+    """Start `heartline`, or what runs in its place, with its output at the end of the file `log`."""
+    with log.open("ab") as output:
+        return subprocess.Popen([*program, *arguments], env=environment, stdout=output, stderr=output)
 
-    def __init__(self, role, environment, folder, program=(HEARTLINE,)):
+
+class Service:
+    """One `heartline ingest`, `aggregate` or `query`, started as `spawn` does."""
+
+    def __init__(self, role, environment, folder, spawn=spawn):
         self.role = role
         self.url = f"http://127.0.0.1:{lasting_port()}"
         self.log = folder / f"{role}-{uuid.uuid4().hex[:6]}.log"
         options = [] if role == "aggregate" else ["--port", self.url.rpartition(":")[2]]
-        self._command = [*program, role, *options]
+        self._arguments = [role, *options]
         self._environment = environment
+        self._spawn = spawn
         self.process = None
         self._already = 0
 
@@ -44,8 +52,7 @@ class Service:
     def launch(self):
         """Return at once."""
         self._already = len(self.output())
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        self.process = self._spawn(self._arguments, self._environment, self.log)
 
     def wait_until_ready(self):
         """It may have ended before, which is an error."""
@@ -97,7 +104,8 @@ class Cluster:
 
     def new_service(self, role, *program, **environment):
         """Give one that is to be started, and ended, by who asks."""
-        return Service(role, self.environment | environment, self.folder, program or (HEARTLINE,))
+        start = partial(spawn, program=program or (HEARTLINE,))
+        return Service(role, self.environment | environment, self.folder, start)
 
     def cli(self, *arguments):
         done = subprocess.run(

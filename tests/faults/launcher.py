@@ -1,13 +1,16 @@
-"""`heartline` with one fault at one step: `python -m tests.faults.launcher aggregate`.
+"""`heartline` with one fault at one step, each time in a process of its own.
 
 FAULT says which: step:moment:fault:nth. FAULT_MET names a file that is made the moment it is met. What the packages
 do is changed at that step alone; some waiting times are shorter. Without FAULT, only these.
+
+A process that has imported what is slow to import forks the others: `tests.faults.nursery` has the other end.
 """
 
 import functools
 import importlib
 import inspect
 import itertools
+import json
 import os
 import signal
 import sys
@@ -96,10 +99,52 @@ def hurry():
     duty._FIRST_DELAY_S = upkeep._INTERVAL_S = 0.5
 
 
-if __name__ == "__main__":
+def serve(orders):
+    """Fork a process for each order, a line of JSON; answer with its number."""
+    # Not what brings threads along (polars, pyarrow): a process with threads must not be forked.
+    for name in ("aiokafka", "duckdb", "fastapi", "heartline.cli", "psycopg", "sqlalchemy.dialects.postgresql.psycopg"):
+        importlib.import_module(name)
+    assert len(list(Path("/proc/self/task").iterdir())) == 1
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever ends here is not waited for
+    for line in orders:
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            keep(json.loads(line), writing)
+        os.close(writing)
+        print(os.read(reading, 32).decode(), flush=True)
+        os.close(reading)
+
+
+def keep(order, writing):
+    """Fork the process itself, tell its number, and note how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        os.close(writing)
+        become(order)
+    os.write(writing, str(pid).encode())
+    os.close(writing)
+    _, status = os.waitpid(pid, 0)
+    Path(order["ended"]).write_text(f"{os.waitstatus_to_exitcode(status)}\n")
+    os._exit(0)
+
+
+def become(order):
+    """Be `heartline` with these arguments; does not return."""
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number in (1, 2):
+        os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    sys.argv = ["heartline", *order["arguments"]]
     hurry()
     if "FAULT" in os.environ:
         Fault(os.environ["FAULT"], os.environ["FAULT_MET"]).plant()
     from heartline.cli import main
 
     main()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    serve(sys.stdin)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.faults.steps import FAULTS, FULL, KILL, STOP
 from tests.server import eventually
 
-MET_WITHIN_S = 90
+MET_WITHIN_S = 120
 SESSION_S = 3  # of an aggregator that is to lose its shards
 PAUSE_S = 2  # of the only aggregator: it loses nothing
 ROUND_S = 0.2

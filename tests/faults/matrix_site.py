@@ -2,12 +2,10 @@
 
 import contextlib
 import itertools
-import sys
 import uuid
 from collections import Counter
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
@@ -22,6 +20,7 @@ from storage.log.kafka_topics import create_topic
 from storage.stats import Database
 from tests.distributed.cluster import BULK, Cluster, Service
 from tests.faults.launcher import SESSION_S
+from tests.faults.nursery import Nursery
 from tests.lakes import FolderPlace, S3Place
 from tests.server import eventually
 
@@ -30,7 +29,8 @@ PARTITIONS = 2
 DAY_S = 86_400
 FIRST_DAY_S = 1_700_006_400  # 2023-11-15 00:00 UTC
 BEATS = 12
-SETTLED_WITHIN_S = 60
+SETTLED_WITHIN_S = 120
+LOOK_EVERY_S = 0.05
 MIN_FILES = 2
 _DAY = attrgetter("shard", "date")
 # Small, so that a few seconds of sending bring about every step.
@@ -39,8 +39,6 @@ BUSY = {
     "HEARTLINE_FLUSH_INTERVAL": "0.5",
     "HEARTLINE_COMPACT_FILES": str(MIN_FILES),
 }
-LAUNCHER = (sys.executable, "-m", "tests.faults.launcher")
-ROOT = str(Path(__file__).parents[2])
 
 
 class Site:
@@ -53,7 +51,7 @@ class Site:
         self.folder = folder
         self.place = place
         self.embedded = log_url.startswith("sqlite:")
-        self.cluster = Cluster(folder, log_url, stats_url, PYTHONPATH=ROOT, **BUSY, **environment)
+        self.cluster = Cluster(folder, log_url, stats_url, **BUSY, **environment)
         self.database = Database(stats_url)
         directory = Directory(self.database)
         added = [directory.add(NewUser(username=f"user-{n}")) for n in range(USERS)]
@@ -64,6 +62,7 @@ class Site:
         self._rounds = itertools.count()
         self._http = httpx.Client(timeout=30)
         self._days = itertools.count()
+        self._nursery = Nursery().__enter__()
         self.ingest = self.cluster.start("ingest")
         self.survivor = None if self.embedded else self.aggregate()
         self.new_days()
@@ -71,6 +70,7 @@ class Site:
     def close(self):
         self._http.close()
         self.cluster.close()
+        self._nursery.__exit__()
         self.database.close()
 
     def aggregate(self, fault=None, session_s=10):
@@ -79,7 +79,7 @@ class Site:
         met = self.folder / f"met-{uuid.uuid4().hex[:6]}"
         if fault is not None:
             environment |= {"FAULT": fault, "FAULT_MET": str(met)}
-        service = Service("aggregate", environment, self.folder, LAUNCHER)
+        service = Service("aggregate", environment, self.folder, self._nursery.launch)
         service.met = met
         self.cluster.services.append(service)
         service.launch()
@@ -128,7 +128,7 @@ class Site:
     def takes_over(self):
         """Wait until all that was acknowledged has gone through the tail into the lake."""
         wanted = (len(self.acknowledged), 0)
-        assert eventually(self.stored, wanted, SETTLED_WITHIN_S) == wanted, self._logs()
+        assert eventually(self.stored, wanted, SETTLED_WITHIN_S, LOOK_EVERY_S) == wanted, self._logs()
 
     def settles(self):
         """Wait until nothing is left to do; then each acknowledged heartbeat lies in the lake once, and no other file.
@@ -136,7 +136,7 @@ class Site:
         That a file which nobody names goes away by itself is not waited for: nobody would ever delete it.
         """
         self.takes_over()
-        assert eventually(self._unfinished, [], SETTLED_WITHIN_S) == [], self._logs()
+        assert eventually(self._unfinished, [], SETTLED_WITHIN_S, LOOK_EVERY_S) == [], self._logs()
         files, named = self.place.files(), {file.path for file in self._live()}
         assert files == named, f"unnamed: {files - named}, missing: {named - files}\n{self._logs()}"
         self.lost, self.double = self._lost_and_double()

@@ -293,6 +293,44 @@ PLACES = (
     ),
 )
 
+FAULTS = (
+    Mutant(
+        "records that a failed client had taken are never read",
+        "storage/log/kafka_reader.py",
+        "            self._after = self._fetched = -1\n            raise",
+        "            raise",
+        ("tests/storage/test_log_kafka.py",),
+    ),
+    Mutant(
+        "a replaced owner leaves the files that it wrote",
+        "aggregator/service.py",
+        "        leave_nothing_unfinished(self._shard, self._lake)\n",
+        "",
+        ("tests/aggregator/test_replaced.py",),
+    ),
+    Mutant(
+        "an owner that ends deletes what counts",
+        "storage/lake/catalog.py",
+        "    shard.unfinished = ()  # an",
+        "    # an",
+        ("tests/aggregator/test_replaced.py",),
+    ),
+    Mutant(
+        "files that a killed owner was writing stay",
+        "aggregator/recover.py",
+        "sa.or_(c.state == FileState.DEAD, abandoned)",
+        "sa.or_(c.state == FileState.DEAD, sa.false())",
+        ("tests/aggregator/test_flush.py",),
+    ),
+    Mutant(
+        "after a COMMIT without an answer the watermark is not read again",
+        "aggregator/service.py",
+        "        self._counter.forget()\n        self._shard.refresh()",
+        "        self._counter.forget()",
+        ("tests/aggregator/test_lost_commit.py",),
+    ),
+)
+
 CHECKS = (
     Mutant(
         "verify does not compare last values",
@@ -331,4 +369,4 @@ CHECKS = (
     ),
 )
 
-MUTANTS = (*COUNTING, *PLACES, *CHECKS)
+MUTANTS = (*COUNTING, *PLACES, *FAULTS, *CHECKS)
