@@ -41,9 +41,13 @@ def pytest_addoption(parser):
 
 
 def pytest_generate_tests(metafunc):
-    """Run what needs an SQL database on each kind, and a lake in each place; what needs both, on two mixtures."""
+    """Run tests once for each kind of what they need: places of a server, an SQL database, a lake.
+
+    What needs both database and lake runs on two mixtures.
+    """
     if "places" in metafunc.fixturenames:
-        if metafunc.definition.get_closest_marker("distributed") and not metafunc.config.option.distributed:
+        on_both = metafunc.definition.get_closest_marker("distributed") and not metafunc.config.option.distributed
+        if on_both:
             metafunc.parametrize("places", ("embedded", "distributed"), indirect=True, scope="session")
     elif "databases" in metafunc.fixturenames:
         metafunc.parametrize("databases", kinds_for(metafunc.module.__name__), indirect=True, scope="session")
@@ -63,7 +67,7 @@ def _is_left_out(item, option):
         return True
     if not option.distributed:
         return False
-    return _ANYWHERE.isdisjoint(item.fixturenames) or item.get_closest_marker("embedded") is not None
+    return _ANYWHERE.isdisjoint(item.fixturenames) or bool(item.get_closest_marker("embedded"))
 
 
 @pytest.fixture(scope="session")

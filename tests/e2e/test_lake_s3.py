@@ -9,6 +9,8 @@ from tests.e2e.history import mixed
 from tests.server import STOPPED_WITHIN_S, Server
 from tests.servers.s3 import FaultyS3
 
+pytestmark = pytest.mark.embedded("the mixture: log.db and stats.db beside a lake on S3")
+
 T = 1_700_000_000
 WINDOW = {"start": "2023-11-14T22:30:00Z", "end": "2023-11-17T03:00:00Z"}
 PARTS_OF_DAYS = {"start_date": WINDOW["start"], "end_date": WINDOW["end"]}

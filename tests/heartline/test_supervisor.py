@@ -16,6 +16,8 @@ from storage.errors import LockedError
 from storage.lock import FileLock
 from tests.server import STOPPED_WITHIN_S, Server, children_of, eventually
 
+pytestmark = pytest.mark.embedded("locks, log.db and processes of one data folder")
+
 T = 1_700_000_000
 ROLES = ("front", "aggregator", "query")
 RESTARTED_WITHIN_S = 30
