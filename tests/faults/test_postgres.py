@@ -6,15 +6,13 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.load import Team
-from tests.faults.test_kill import BUSY, draw, wait_for_progress
+from tests.faults.test_kill import ROOMY, draw, wait_for_progress
 from tests.server import HACKATIME, Server, eventually
 from tests.servers.postgres import Postgres
 
 __all__ = ["draw"]  # a fixture is found by its name here
 
 BACK_WITHIN_S = 30
-# Room for the users of these tests: reading everything again for each batch would not keep up with the editors.
-SETTINGS = BUSY | {"HEARTLINE_CACHE_ROWS": "100000"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def url(mortal):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, url):
     """A real `heartline up` that keeps its stats there."""
-    with Server(tmp_path_factory.mktemp("heartline"), HEARTLINE_STATS_URL=url, **SETTINGS) as running:
+    with Server(tmp_path_factory.mktemp("heartline"), HEARTLINE_STATS_URL=url, **ROOMY) as running:
         yield running
 
 
