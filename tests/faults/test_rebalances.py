@@ -15,7 +15,7 @@ __all__ = ["draw"]  # a fixture is found by its name here
 
 USERS = SHARDS  # neighbours in their ids: one in each shard
 MOST_MEMBERS = 4
-MOVED_WITHIN_S = 300  # on a machine that does more; a frozen member may hold a row, which PostgreSQL takes from it after 30 s
+MOVED_WITHIN_S = 300  # a frozen member may hold a row, which PostgreSQL takes from it after 30 s; and a busy machine
 EACH_KIND = ("join", "freeze", "wake", "kill", "join", "freeze", "wake", "leave")
 FENCED = ("has another owner now", "was given to another aggregator")
 
