@@ -7,6 +7,7 @@ would have to itself, throughput tells what is left of it here.
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from benchmarks import cases
 from benchmarks.cpu import since
@@ -25,14 +26,12 @@ FROZEN_AT_MOST_S = 25.0  # Kafka's group would give the shards of a frozen aggre
 
 def measure(servers: Servers, seconds: float) -> Figures:
     """Measure ingests without aggregators and beside one, then aggregators without ingests."""
+    steps = [partial(_ingests, servers, ingests, aggregators, seconds) for aggregators in (0, 1) for ingests in (1, 2)]
+    steps += [partial(_aggregators, servers, aggregators) for aggregators in (1, 2)]
     figures: Figures = {}
-    for aggregators in (0, 1):
-        for ingests in (1, 2):
-            figures |= _ingests(servers, ingests, aggregators, seconds)
-            print(*figures.items(), sep="\n", flush=True)
-    for aggregators in (1, 2):
-        figures |= _aggregators(servers, aggregators)
-        print(*figures.items(), sep="\n", flush=True)
+    for step in steps:
+        figures |= step()
+        print(list(figures)[-1], flush=True)
     return figures
 
 
