@@ -26,9 +26,12 @@ FLUSHES = 8  # as many as make compaction due
 
 _TAIL = "SELECT pg_total_relation_size('tail') / sum(count) FROM tail"
 _MICRO_BATCHES = "SELECT sum(calls) FROM pg_stat_statements WHERE query LIKE 'UPDATE shards SET %offset%'"
-_STATEMENTS = "SELECT sum(calls) FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid"
+_STATEMENTS = (
+    "SELECT sum(calls) FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid "
+    "WHERE d.datname = current_database()"
+)
 _WRITTEN = "SELECT sum({}) FROM pg_stat_user_tables WHERE relname IN ('segments', 'last_values', 'tail')"
-_OBJECTS = "SELECT {} FROM lake_files WHERE state = 'live'"
+_OBJECTS = "SELECT count(*) FROM lake_files WHERE state = 'live'"
 _BYTES_PER_ROW = "SELECT pg_total_relation_size('{0}') / count(*)::float FROM {0}"
 
 
@@ -62,13 +65,16 @@ def _day(servers: Servers, cluster: Apart, server: Server, probe: Probe) -> Row:
     wal = probe.number("SELECT pg_current_wal_lsn() - '0/0'")
     before = server.cpu_s()
     row = _send(server, probe)
+    cluster.cli("compact")
     used = since(before, server.cpu_s())
     wal = probe.number("SELECT pg_current_wal_lsn() - '0/0'") - wal
     taken = USERS * HEARTBEATS_A_DAY
     row |= {f"cpu_{part}": cpu_s / taken * 1000 for part, cpu_s in used.items()}
     row |= {"wal_bytes": wal / taken, "log_bytes": _log_bytes(servers, cluster) / taken}
     row |= _statements(probe, taken) | _rows(probe)
-    return row | _objects(cluster, server, probe, taken)
+    row["compacted_objects"] = probe.number(_OBJECTS) / PARTITIONS
+    row["parquet_bytes"] = cluster.lake_bytes() / taken
+    return row
 
 
 def _send(server: Server, probe: Probe) -> Row:
@@ -77,14 +83,15 @@ def _send(server: Server, probe: Probe) -> Row:
     lanes = cases.lanes_of(
         cases.developers(server.keys, start.timestamp(), STEP_S), HEARTBEATS_A_DAY, HEARTBEATS_A_REQUEST
     )
-    tail = 0.0
+    row: Row = {}
     for part in range(FLUSHES):
         parts = [lane[len(lane) * part // FLUSHES : len(lane) * (part + 1) // FLUSHES] for lane in lanes]
         closed_loop(server.ingest_ports, parts, 600)
         probe.wait_until_counted()
-        tail = tail or probe.number(_TAIL)
+        tail_bytes = probe.number(_TAIL)
         server.flush()
-    return {"tail_bytes": tail}
+        row = row or {"tail_bytes": tail_bytes, "flushed_objects": probe.number(_OBJECTS) / PARTITIONS}
+    return row
 
 
 def _log_bytes(servers: Servers, cluster: Apart) -> int:
@@ -94,12 +101,11 @@ def _log_bytes(servers: Servers, cluster: Apart) -> int:
 
 
 def _statements(probe: Probe, taken: int) -> Row:
-    name = "current_database()"
     batches = probe.number(_MICRO_BATCHES)
     written = sum(probe.number(_WRITTEN.format(column)) for column in ("n_tup_ins", "n_tup_upd"))
     return {
         "records_per_batch": taken / HEARTBEATS_A_REQUEST / batches,
-        "statements_per_batch": probe.number(f"{_STATEMENTS} WHERE d.datname = {name}") / batches,
+        "statements_per_batch": probe.number(_STATEMENTS) / batches,
         "rows_written": written / taken,
     }
 
@@ -115,18 +121,4 @@ def _rows(probe: Probe) -> Row:
         "last_values_rows": probe.number("SELECT count(*) FROM last_values") / USERS,
         "segment_bytes": probe.number(_BYTES_PER_ROW.format("segments")),
         "last_values_bytes": probe.number(_BYTES_PER_ROW.format("last_values")),
-    }
-
-
-def _objects(cluster: Apart, server: Server, probe: Probe, taken: int) -> Row:
-    """Compact the day; say what that cost and left."""
-    flushed = probe.number(_OBJECTS.format("count(*)"))
-    before = server.cpu_s()
-    cluster.cli("compact")
-    used = since(before, server.cpu_s())
-    return {
-        "flushed_objects": flushed / PARTITIONS / FLUSHES,
-        "compacted_objects": probe.number(_OBJECTS.format("count(*)")) / PARTITIONS,
-        "parquet_bytes": cluster.lake_bytes() / taken,
-        "cpu_compaction": used["aggregator"] / taken * 1000,
     }

@@ -56,8 +56,7 @@ ASSUMED: Mapping[str, Input] = {
 
 MEASURED_FIGURES: Mapping[str, tuple[str, str, str]] = {
     "ingest_cpu": (DAY, "cpu_ingest", "CPU s per 1,000 heartbeats in ingest"),
-    "aggregator_cpu": (DAY, "cpu_aggregator", "in aggregators, flushes to Parquet included"),
-    "compaction_cpu": (DAY, "cpu_compaction", "in aggregators, for compaction and its audit"),
+    "aggregator_cpu": (DAY, "cpu_aggregator", "in aggregators: counting, flushes, compaction and its audit"),
     "broker_cpu": (DAY, "cpu_broker", "in Kafka (one broker, each append synced)"),
     "database_cpu": (DAY, "cpu_database", "in PostgreSQL"),
     "bar_query_cpu": (STATUS, "cpu_query", "CPU s per 1,000 status bars in query"),
@@ -87,7 +86,7 @@ TABLES: Mapping[str, Sequence[Line]] = {
     "processes": (
         Line("ingest_cores", "peak_s / 1000 * ingest_cpu", "cores that ingest uses"),
         Line("ingests", "ceil(ingest_cores / busy)", "`heartline ingest`, each at most one core"),
-        Line("aggregator_cores", "peak_s / 1000 * (aggregator_cpu + compaction_cpu)", "cores that aggregators use"),
+        Line("aggregator_cores", "peak_s / 1000 * aggregator_cpu", "cores that aggregators use"),
         Line("aggregators", "ceil(aggregator_cores / busy)", "`heartline aggregate`, each at most one core"),
         Line("partitions", "2 * aggregators", "shards, so that they can be spread evenly"),
         Line("query_cores", "bars_s / 1000 * bar_query_cpu", "cores that status bars use in query"),

@@ -21,7 +21,7 @@ def test_every_assumption_is_used_by_a_formula():
 def test_figures_that_are_easy_to_follow_give_what_one_computes_by_hand():
     given = dict.fromkeys((*scale.ASSUMED, *scale.MEASURED_FIGURES), 1.0)
     given |= {"heartbeats_a_day": 100, "a_request": 4, "bars_a_day": 10, "peak": 2, "busy": 0.5, "replicas": 3}
-    given |= {"ingest_cpu": 0.1, "aggregator_cpu": 0.2, "compaction_cpu": 0.05, "broker_cpu": 0.03, "broker_cores": 4}
+    given |= {"ingest_cpu": 0.1, "aggregator_cpu": 0.25, "broker_cpu": 0.03, "broker_cores": 4}
     given |= {"database_cpu": 0.5, "database_cores": 10, "bar_query_cpu": 0.4, "bar_database_cpu": 0.2}
     given |= {"wal_bytes": 1_000, "database_wal_mb_s": 100, "log_bytes": 50, "log_days": 7}
     given |= {"utc_day_rows": 20, "own_day_rows": 10, "not_utc": 0.5, "month_rows": 40, "days_a_month": 20}
