@@ -84,7 +84,7 @@ async def query(
     settings: Settings, listener: socket.socket, stop: asyncio.Event, ready: Ready, *, behind_front: bool = False
 ) -> None:
     """Run the read API, at a port of its own or behind the front."""
-    from heartline.front import Guard
+    from heartline.front import Guard, QueryAlone
     from heartline.metrics import Metrics
     from heartline.serving import serve
     from query_api.app import create_app
@@ -101,7 +101,8 @@ async def query(
     async with _directory(settings) as (database, keys):
         app = create_app(config, database, keys, History(database, open_lake(settings.lake_url)))
         proxies = _BEHIND_THE_FRONT if behind_front else settings.trusted_proxies
-        guarded = Guard(Metrics(app, database), "query", access_log=settings.access_log and not behind_front)
+        alone = QueryAlone(app.state.services.statusbar, app)
+        guarded = Guard(Metrics(alone, database), "query", access_log=settings.access_log and not behind_front)
         await serve(guarded, listener, stop, ready, trusted_proxies=proxies)
 
 

@@ -4,16 +4,20 @@ import asyncio
 import json
 import logging
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import httpx
 import pytest
 
 from heartline.forward import Forwarder
-from heartline.front import Guard, IngestAlone
+from heartline.front import Guard, IngestAlone, QueryAlone
 from heartline.places import listen
 from heartline.serving import MAX_HEAD_BYTES, _Protocol, serve
+from query_api.statusbar import StatusBarApp
+from storage.directory import Directory, KeyCache
 from storage.errors import UnavailableError
+from storage.stats import Database
+from storage.stats.reader import StatsReader
 
 
 @asynccontextmanager
@@ -327,6 +331,26 @@ def test_ingest_alone_tells_how_it_is(method, path, reason, status):
     assert response.status_code == status
     if method != "HEAD":
         assert list(response.json()) == (["status"] if status == 200 else ["error"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/users/current/statusbar/today", 401),
+        ("HEAD", "/api/v1/users/current/statusbar/today", 401),
+        ("POST", "/api/v1/users/current/statusbar/today", 418),
+        ("GET", "/api/v1/users/current/statusbar/tomorrow", 418),
+    ],
+)
+def test_query_alone_spares_the_status_bar_the_framework(tmp_path, method, path, status):
+    async def run():
+        with Database(f"sqlite:///{tmp_path}/stats.db") as database, closing(StatsReader(database)) as reader:
+            status_bar = StatusBarApp(reader, KeyCache(Directory(database)), "long", lambda: 0)
+            alone = QueryAlone(status_bar, echo)
+            async with client_of(Guard(alone, "test", access_log=False)) as client:
+                return await client.request(method, path, headers={"Authorization": "Bearer unknown"})
+
+    assert asyncio.run(run()).status_code == status
 
 
 @pytest.mark.parametrize(
