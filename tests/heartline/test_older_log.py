@@ -38,5 +38,5 @@ def test_no_heartbeat_is_taken_into_a_log_that_ends_before_what_is_counted(tmp_p
             timeout=60,
             check=False,
         )
-        assert ingest.returncode == 1
+        assert ingest.returncode == 2
         assert "it is older than the stats database. Put the newer log back" in ingest.stderr

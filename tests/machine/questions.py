@@ -206,9 +206,9 @@ class Questions:
         compatible = f"{PREFIXES[2]}/users/{self.named}"
         yield Question(f"{compatible}/stats", params | {"range": asked.range}, stats, dated=dated)
         yield Question(f"{compatible}/projects", {"q": asked.project[:2]}, projects)
-        named, ranged, *ends = ("user", "range", "from", "to") if asked.other_names else _OF_SUMMARY
+        named, ranged, *called = ("user", "range", "from", "to") if asked.other_names else _OF_SUMMARY
         params = {named: self.person.account.username} | _given(**{ranged: asked.interval})
-        params |= self._bounds(*ends) if all(asked.is_bounded) else {}
+        params |= self._bounds(*called) if all(asked.is_bounded) else {}
         yield Question("/api/summary", params, interval)
 
     def _of_projects(self):
@@ -250,8 +250,8 @@ class Questions:
         bounds = self._bounds(*_ENDS[asked.other_names])
         yield Question(f"{users}/projects/details", bounds | _given(projects=asked.filter), several)
         yield Question(f"{users}/project/{quote(asked.project)}", bounds, one)
-        for ends in _ENDS_OF_NAMES:
-            yield Question(f"{users}/projects", self._bounds(*ends), names)
+        for called in _ENDS_OF_NAMES:
+            yield Question(f"{users}/projects", self._bounds(*called), names)
         one_project = asked.filter if asked.other_names and "," not in (asked.filter or ",") else None
         params = self._bounds("start_date", "end_date") | _given(project=one_project)
         params |= _given(filter_by_project="gone" if one_project else asked.filter)
