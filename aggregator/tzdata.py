@@ -9,9 +9,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from aggregator.recompute import owned_by, rebuild_scope, rows_of_users, scopes
-from schemas.calendars import LIFETIME, UTC_DAYS, UTC_MONTHS, day_period
+from schemas.calendars import LIFETIME, UTC_DAYS, UTC_MONTHS, day_period, local_calendar
 from schemas.dimensions import Dimension
-from schemas.tables import segments, shards
+from schemas.tables import segments, shards, users
 from storage.errors import FencedError, StorageError
 from storage.lake import Lake
 from storage.lake.jobs import Scope, while_files_vanish
@@ -38,10 +38,10 @@ def apply_new_tzdata(shard: Shard, lake: Lake) -> Iterator[int]:
     try:
         done = 0
         owned = owned_by(shard)
-        moved = _users(shard, lake) if stored is None else sorted(set(_moved_users(shard, owned)))
-        for scope, users in _narrowed(scopes(shard.database, lake, within=owned) if moved else [], moved):
+        moved = _users(shard, lake) if stored is None else _concerned(shard, owned)
+        for scope, held in _narrowed(scopes(shard.database, lake, within=owned) if moved else [], moved):
             rebuild_scope(shard, lake, scope)
-            done += users
+            done += held
             yield done
     except FencedError:
         raise
@@ -56,6 +56,10 @@ def apply_new_tzdata(shard: Shard, lake: Lake) -> Iterator[int]:
 def _users(shard: Shard, lake: Lake) -> list[int]:
     """Give all who have heartbeats: their stats were never computed as this version does."""
     return sorted(while_files_vanish(lambda: rows_of_users(shard.database, lake)))
+
+
+def _concerned(shard: Shard, owned: Scope) -> list[int]:
+    return sorted({*_moved_users(shard, owned), *_users_without_days(shard, owned)})
 
 
 def _moved_users(shard: Shard, owned: Scope) -> Iterator[int]:
@@ -81,6 +85,28 @@ def _moved_users(shard: Shard, owned: Scope) -> Iterator[int]:
             if not _is_whole(*day):
                 yield user_id
         following = page.where(sa.tuple_(c.user_id, c.calendar, c.day) > sa.tuple_(*rows[-1][:3]))
+
+
+def _users_without_days(shard: Shard, owned: Scope) -> Iterator[int]:
+    """Find whose zone tzdata has again: they had UTC's days while it had not."""
+    lifetimes, days = segments.alias(), segments.alias()
+    is_theirs = sa.and_(lifetimes.c.user_id == users.c.user_id, lifetimes.c.calendar == LIFETIME)
+    has_days = sa.exists().where(days.c.user_id == users.c.user_id, days.c.calendar == users.c.timezone)
+    page = (
+        sa.select(users.c.user_id, users.c.timezone)
+        .join_from(users, lifetimes, is_theirs)
+        .where(owned.users(users.c.user_id), users.c.timezone != UTC_DAYS, ~has_days)
+        .order_by(users.c.user_id)
+        .limit(_DAYS_AT_ONCE)
+    )
+    following = page
+    while True:
+        with shard.database.reading() as connection:
+            rows = connection.execute(following).all()
+        if not rows:
+            return
+        yield from (user_id for user_id, timezone in rows if local_calendar(timezone) != UTC_DAYS)
+        following = page.where(users.c.user_id > rows[-1].user_id)
 
 
 def _is_whole(calendar: str, day: int, first_us: int, last_us: int) -> bool:

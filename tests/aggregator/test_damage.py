@@ -412,14 +412,6 @@ def test_every_table_has_a_kind_of_damage_that_is_found():
     assert set(by_table.values()) <= REPAIRED.keys() | NEEDS_PEOPLE.keys()
 
 
-def test_days_cut_by_another_tzdata_are_named_and_cut_anew_at_the_next_start(place):
-    place.run("UPDATE shards SET tzdata_version = '1999a'")
-    place.run("UPDATE segments SET day = 19670 WHERE calendar = 'Asia/Kolkata' AND day = 19677")
-    assert named(place.found(), "shards: local days were cut by tzdata 1999a, ")
-    place.work(*heartbeat_records(BOB, [beat(NOON + 9 * DAY)]))
-    assert place.found() == []
-
-
 def test_findings_of_a_zone_that_does_not_exist_do_not_stop_counting(place):
     place.run("UPDATE users SET timezone = 'Mars/Olympus' WHERE user_id = 1")
     place.work(*heartbeat_records(ANN, [beat(NOON + 5 * DAY)]))

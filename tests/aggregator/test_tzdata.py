@@ -90,6 +90,21 @@ def test_days_that_no_heartbeat_leaves_are_not_computed_again(world, monkeypatch
     assert len(list(verify(world.database, world.lake))) > 0
 
 
+def test_a_zone_that_was_missing_for_a_while_has_its_days_again(world, monkeypatch):
+    """As after going back to an older version, and on again."""
+    right = world.segments()
+    with monkeypatch.context() as older:
+        older.setattr(calendars, "is_zone", lambda name: name != "Asia/Kolkata")
+        rebuild(world.aggregator._shard, world.lake)
+    store_version(world, "2001.1")
+    assert "Asia/Kolkata" not in {calendar for calendar, *_ in world.segments()}
+    world.restart()
+    while world.aggregator.step():
+        pass
+    assert world.segments() == right
+    assert all_of(world) == []
+
+
 def test_the_second_start_computes_nothing(world, monkeypatch):
     cut_by_older_rules(world, monkeypatch)
     assert list(apply_new_tzdata(world.aggregator._shard, world.lake)) == [1]
