@@ -7,12 +7,14 @@ import subprocess
 
 import pytest
 
-from tests.faults.checks import EVER, rows
+from aggregator.verify import findings
+from storage.directory import Directory, NewUser
+from storage.errors import UnavailableError
+from tests.aggregator.running import Running
 from tests.lakes import FolderPlace
-from tests.server import Server, eventually
+from tests.stored import DAY, NOON, S, beat
 
-SIZE = "64m"
-T = 1_700_000_000
+SIZE = "16m"
 CHUNK = 1 << 16
 
 
@@ -21,8 +23,9 @@ class Disk:
         self.folder = folder
         self._ballast = folder / "ballast"
 
-    def fill(self):
-        """Leave not a single byte free."""
+    @contextlib.contextmanager
+    def full(self, but_bytes=0):
+        """Leave not a single byte free meanwhile, or so many."""
         with self._ballast.open("wb", buffering=0) as file:
             for size in (CHUNK, 1):
                 with contextlib.suppress(OSError):
@@ -31,8 +34,8 @@ class Disk:
         with pytest.raises(OSError, match="No space left"):
             (self.folder / "probe").write_bytes(b"!")
         (self.folder / "probe").unlink()
-
-    def free(self):
+        os.truncate(self._ballast, self._ballast.stat().st_size - but_bytes)
+        yield
         self._ballast.unlink()
 
 
@@ -47,48 +50,73 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def beats(numbers):
-    return [{"entity": f"/{n}", "type": "file", "project": "p", "time": T + n} for n in numbers]
+@contextlib.contextmanager
+def an_aggregator(log_folder, stats_folder, place):
+    running = Running(log_folder, f"sqlite:///{stats_folder}/stats.db", flush_interval_s=1e12)
+    running.lake = place.lake
+    with contextlib.closing(running):
+        Directory(running.database).add(NewUser(username="ann"))
+        running.start()
+        yield running
+
+
+def beats(number):
+    return [beat(NOON + n * DAY // 4, entity="x" * 400) for n in range(number)]
+
+
+def append_until_refused(running):
+    """How many requests, of a heartbeat that does not compress, were taken."""
+    for taken in itertools.count():
+        try:
+            running.append(beat(NOON + taken * S, entity=os.urandom(200).hex()))
+        except UnavailableError:
+            return taken
+    raise AssertionError
+
+
+def assert_exact(running, place, number):
+    assert len(set(place.rows_of_glob().rows())) == len(place.rows_of_glob()) == number
+    assert list(findings(running.database, place.lake)) == []
 
 
 def test_a_lake_on_a_full_disk_keeps_the_tail_and_leaves_no_part_of_a_file(tmp_path, disk):
     place = FolderPlace(disk.folder / "lake")
-    environment = {"HEARTLINE_LAKE_URL": str(place.root), "HEARTLINE_MIN_FREE": "0"}
-    with Server(tmp_path, **environment) as server:
-        account = server.new_account()
-        account.send(*beats(range(10)))
-        disk.fill()
-        refused = server.cli("flush", check=False)
-        assert (refused.returncode, "No space left on device" in refused.stderr) == (2, True), refused.stderr
-        assert place.files() == set()
-        account.send(*beats(range(5, 20)))  # it is taken and counted all the same
-        assert account.total(start_date="2023-11-01") == 19
-        server.cli("verify")
-        disk.free()
-        server.cli("flush")
-        assert place.files() == {row["path"] for row in server.sql("SELECT path FROM lake_files")}
-        mine = place.rows_of_glob().rows()
-        assert len([user for user, _ in mine if user == account.user_id]) == len(set(rows(account))) == 20
-        server.cli("verify")
+    with an_aggregator(tmp_path, tmp_path, place) as running:
+        running.aggregator.run_until(running.append(*beats(20)))
+        with disk.full():
+            with pytest.raises(UnavailableError, match="No space left on device"):
+                running.aggregator.flush_now()
+            assert place.files() == set()
+            running.aggregator.run_until(running.append(*beats(20)))  # counting goes on
+        assert running.aggregator.flush_now() == 40
+        assert_exact(running, place, 40)
 
 
-def test_what_a_full_disk_cannot_keep_is_not_acknowledged_and_all_goes_on_by_itself_once_there_is_room(tmp_path, disk):
-    with Server(tmp_path, HEARTLINE_DATA=str(disk.folder / "data"), HEARTLINE_MIN_FREE="0") as server:
-        account = server.new_account()
-        account.send(*beats(range(100)))
-        disk.fill()
-        acknowledged, numbers = 100, itertools.count(1)
-        while account.bulk(some := beats(range(100 * (n := next(numbers)), 100 * n + 100))).status_code == 201:
-            acknowledged += 100
-        answer = account.bulk(some)
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), answer.text
-        disk.free()
-        assert eventually(lambda: account.bulk(some).status_code, 201, 30) == 201
-        acknowledged += 100
-        server.settle()
-        assert account.total(start_date="2023-11-01") == acknowledged - 1
-        listed = account.heartbeats(**EVER)["heartbeats"]
-        assert sorted(round(h["time"]) for h in listed) == list(range(T, T + acknowledged))
-        server.cli("flush")
-        server.cli("verify")
-        assert server.process.poll() is None
+def test_a_database_on_a_full_disk_counts_nothing_until_there_is_room_and_then_all_once(tmp_path, disk):
+    place = FolderPlace(tmp_path / "lake")
+    with an_aggregator(tmp_path, disk.folder, place) as running:
+        running.aggregator.run_until(running.append(*beats(20)))
+        running.aggregator.close()
+        with disk.full():
+            requests = [running.append(*beats(100)) for _ in range(100)]  # more than the WAL has room for
+            with pytest.raises(UnavailableError, match="full"):
+                running.start().run_until(requests[-1])
+            assert running.counted() < requests[-1]
+        with running.following():
+            assert running.is_counted(requests[-1])
+        assert_exact(running, place, 20 + 100 * 100)
+
+
+def test_a_log_on_a_full_disk_acknowledges_nothing_that_it_does_not_keep(tmp_path, disk):
+    place = FolderPlace(tmp_path / "lake")
+    with an_aggregator(disk.folder, tmp_path, place) as running:
+        with disk.full(but_bytes=1 << 18):
+            taken = append_until_refused(running)
+            with pytest.raises(UnavailableError, match="full"):
+                running.append(beat(NOON - S))
+        assert taken > 10
+        offset = running.append(beat(NOON - S))
+        assert offset == taken + 1
+        running.aggregator.run_until(offset)
+        running.aggregator.flush_now()
+        assert_exact(running, place, taken + 1)
