@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from schemas import tables
 from storage.errors import FencedError, StorageError
+from storage.stats.copying import end_frozen_copies
 from storage.stats.database import Database
 from storage.stats.sharding import store_number, stored_number, take_turns
 
@@ -39,7 +40,12 @@ class Shard:
         c = tables.shards.c
         mine = sa.and_(c.log == log, c.shard == number)
         with database.writing() as connection:
+<<<<<<< HEAD
             take_turns(connection)
+=======
+            end_frozen_copies(connection)
+            _take_turns(connection)
+>>>>>>> 98eb137 (An owner that is frozen within a COPY does not keep its shard's row for ever)
             _refuse_other_logs(connection, log)
             shards = _number_of_shards(connection, log, number, shards)
             taken = connection.execute(sa.update(tables.shards).where(mine).values(epoch=c.epoch + 1))

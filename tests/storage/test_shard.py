@@ -1,10 +1,14 @@
+import contextlib
+
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from schemas.tables import meta, shards
 from storage.errors import FencedError, StorageError
-from storage.stats import Database
+from storage.stats import Database, copying
 from storage.stats.shard import Shard
+from tests.server import eventually
 
 
 @pytest.fixture
@@ -77,3 +81,20 @@ def test_a_database_refuses_another_log(database):
     Shard.take(database, "first")
     with pytest.raises(StorageError, match="follows log first"):
         Shard.take(database, "second")
+
+
+def test_an_owner_that_is_frozen_within_a_copy_does_not_keep_its_shard(postgres, monkeypatch):
+    monkeypatch.setattr(copying, "_FROZEN_AFTER_S", 0)
+    url = postgres.new_url()
+    with Database(url) as database, contextlib.closing(psycopg.connect(url)) as frozen:
+        Shard.take(database, "log")
+        frozen.execute("UPDATE shards SET epoch = epoch")
+        copy = frozen.cursor().copy("COPY meta FROM STDIN")
+        copy.__enter__()
+        waits = f"SELECT wait_event FROM pg_stat_activity WHERE pid = {frozen.info.backend_pid}"
+        with database.statements() as connection:
+            assert eventually(lambda: connection.exec_driver_sql(waits).scalar(), "ClientRead") == "ClientRead"
+        assert Shard.take(database, "log").epoch == 2
+        with pytest.raises(psycopg.OperationalError, match="terminat"):
+            copy.__exit__(None, None, None)
+    postgres.drop(url)
