@@ -142,8 +142,8 @@ class KafkaGroup:
 
     async def _send_report(self, consumer: AIOKafkaConsumer) -> None:
         ours = {shard: offset for shard, offset in self._watermarks.items() if shard in self._readers}
-        if ours == self._reported or time.monotonic() < self._report_at:
-            return
+        if not ours or ours == self._reported or time.monotonic() < self._report_at:
+            return  # the client takes an empty report for a mistake
         self._report_at = time.monotonic() + _REPORT_INTERVAL_S
         with suppress(KafkaError):  # a rebalance is under way: later
             await consumer.commit({TopicPartition(self._topic.name, shard): offset for shard, offset in ours.items()})

@@ -189,6 +189,26 @@ def test_watermarks_are_reported_for_lag_monitoring(members, monkeypatch):
     member = members.join()
     wait_for(member, [0, 1, 2, 3])
     member.report(2, 4)
+    wait_until(lambda: reported(members) == {2: 4})  # what Kafka would read next: one record is left
+
+
+def test_a_member_that_has_lost_every_shard_has_nothing_to_report_and_disturbs_nobody(members, monkeypatch, caplog):
+    monkeypatch.setattr(kafka_group, "_REPORT_INTERVAL_S", 0.1)
+    monkeypatch.setattr(kafka_group, "_POLL_MS", 50)
+    loser = members.join("z")  # shards go to members in the order of their names
+    wait_for(loser, [0, 1, 2, 3])
+    loser.report(0, 1)
+    wait_until(lambda: reported(members) == {0: 1})
+    others = [members.join(name) for name in "abcd"]
+    wait_for(loser, [])
+    others[0].report(0, 2)
+    wait_until(lambda: reported(members) == {0: 2})
+    assert shards(loser.readers([], 0)) == []
+    assert "joined anew" not in caplog.text
+
+
+def reported(members):
+    """The offsets that Kafka was told, by their shards."""
 
     async def committed():
         admin = AIOKafkaAdminClient(bootstrap_servers=list(members.log.topic.servers))
@@ -199,4 +219,4 @@ def test_watermarks_are_reported_for_lag_monitoring(members, monkeypatch):
             await admin.close()
         return {partition.partition: found.offset for partition, found in offsets.items()}
 
-    wait_until(lambda: asyncio.run(committed()) == {2: 4})  # what Kafka would read next: one record is left
+    return asyncio.run(committed())
