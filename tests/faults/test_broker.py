@@ -121,7 +121,7 @@ def test_a_slow_broker_only_makes_answers_late(site, accounts, proxy):
             acknowledged = team.count()
             for minute in range(5):
                 answer, took_s = post(
-                    site.of_role("ingest")[minute % 2], reader, {"entity": "a", "time": T + 60 * minute}
+                    site, site.of_role("ingest")[minute % 2], reader, {"entity": "a", "time": T + 60 * minute}
                 )
                 assert (answer.status_code, took_s > SLOW_S) == (201, True)
                 total = eventually(lambda: reader.total(start_date="2023-11-01"), 60 * minute, BACK_WITHIN_S)
