@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from heartline.settings import PREFIX, read_settings
+from storage.lake.opening import open_lake
 from storage.lake.s3 import S3Lake
 from tests.storage.logs import KafkaLog
 
@@ -64,6 +65,12 @@ def settings_of(environment):
     """The settings as a process with this environment reads them."""
     named = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
     return read_settings({name.removeprefix(PREFIX).lower(): value for name, value in named.items()})
+
+
+def lake_of(environment):
+    """Open the lake that a process with this environment writes."""
+    url = settings_of(environment).lake_url
+    return S3Lake.at(url, environment) if url.startswith("s3://") else open_lake(url)
 
 
 def scan(environment):

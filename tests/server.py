@@ -18,7 +18,7 @@ import httpx
 
 from heartline.adapters import log_of
 from storage.stats import Database
-from tests.places import parquet, settings_of
+from tests.places import lake_of, parquet, settings_of
 from tests.today import NOT_UTC, UTC_OR_FAR
 
 HEARTLINE = Path(sys.executable).with_name("heartline")
@@ -278,6 +278,10 @@ class Server:
     def database(self):
         """Open the stats database, past the services. Close it after use."""
         return Database(settings_of(self.environment).stats_url)
+
+    def lake(self):
+        """Open the lake, past the services."""
+        return lake_of(self.environment)
 
     def parquet(self, query, *parameters):
         """Ask an ordinary DuckDB over a plain glob of the Parquet files, `lake`; the rows."""

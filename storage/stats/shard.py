@@ -40,12 +40,8 @@ class Shard:
         c = tables.shards.c
         mine = sa.and_(c.log == log, c.shard == number)
         with database.writing() as connection:
-<<<<<<< HEAD
-            take_turns(connection)
-=======
             end_frozen_copies(connection)
-            _take_turns(connection)
->>>>>>> 98eb137 (An owner that is frozen within a COPY does not keep its shard's row for ever)
+            take_turns(connection)
             _refuse_other_logs(connection, log)
             shards = _number_of_shards(connection, log, number, shards)
             taken = connection.execute(sa.update(tables.shards).where(mine).values(epoch=c.epoch + 1))

@@ -1,10 +1,12 @@
 """`heartline verify` and `heartline rebuild` while the services run."""
 
+import itertools
 import threading
 from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
+from pyarrow import parquet
 
 from tests.e2e.history import beat, mixed
 from tests.server import HACKATIME, eventually
@@ -38,6 +40,73 @@ def test_damage_is_listed_with_exit_code_1_and_gone_after_a_rebuild(server):
     server.cli("rebuild", account.username, "--from", "2023-11-14", "--to", "2023-11-16")
     assert server.cli("verify", account.username, check=False).returncode == 0
     assert account.stats(features="languages,projects", **DAYS) == before
+
+
+def in_the_file_of_a_day_twice(server, user_id):
+    """A file's rows once more, under an entry of their own: what an interrupted copy of a lake may leave."""
+    first = "SELECT path FROM lake_files WHERE state = 'live' AND :u BETWEEN min_user AND max_user AND date >= :d"
+    with closing(server.database()) as database, database.reading() as connection:
+        path = connection.scalar(sa.text(f"{first} ORDER BY date LIMIT 1"), {"u": user_id, "d": T // 86_400})
+    again, lake = path.replace(".parquet", "-again.parquet"), server.lake()
+    with lake.open(path) as file:
+        lake.write(again, parquet.ParquetFile(file).iter_batches())
+    damage(
+        server,
+        "INSERT INTO lake_files SELECT :again, state, epoch, date, log, shard, first_offset, last_offset, rows, min_user,"
+        " max_user, min_us, max_us FROM lake_files WHERE path = :path",
+        again=again,
+        path=path,
+    )
+
+
+REBUILDS = {
+    "one user": ["{username}"],
+    "days of one user": ["{username}", "--from", "2023-11-13", "--to", "2023-11-20"],
+    "days of everyone": ["--from", "2023-11-13", "--to", "2023-11-20"],
+    "everyone": [],
+}
+
+
+@pytest.mark.parametrize("what", REBUILDS)
+def test_readers_see_the_damage_or_what_is_right_and_others_what_is_right_alone(server, what):
+    """Damage of every kind that readers can see: each answer changes once, from what it was to what it should be."""
+    harmed, other = (server.new_account(timezone="Asia/Kolkata") for _ in range(2))
+    for seed, account in enumerate((harmed, other)):
+        account.send(*mixed(seed, T + seed * 40 * 86_400, 200_000))  # other dates: files of their own
+    server.cli("flush")
+    windows = {harmed.user_id: ("2023-11-13", "2023-11-20"), other.user_id: ("2023-12-23", "2023-12-30")}
+    paths = {
+        "stats": "/api/v1/users/current/stats?start_date={}&end_date={}&features=languages,projects",
+        "days": f"{HACKATIME}/users/current/summaries?start={{}}&end={{}}",
+        "list": "/api/v1/my/heartbeats?start={}&end={}",
+    }
+
+    def read(account, name):
+        response = account.get(paths[name].format(*windows[account.user_id]))
+        assert response.status_code == 200, response.text
+        # A list's rows are repaired before its total: figures change once, each for itself.
+        return response.json()["heartbeats"] if name == "list" else response.text
+
+    right = {(account.user_id, name): read(account, name) for account in (harmed, other) for name in paths}
+    damage(server, "UPDATE segments SET duration_us = 7000000 WHERE user_id = :u", u=harmed.user_id)
+    in_the_file_of_a_day_twice(server, harmed.user_id)
+    wrong = {name: read(harmed, name) for name in paths}
+    assert [name for name in paths if wrong[name] == right[harmed.user_id, name]] == []
+    readers = {
+        (account.user_id, name): Reader(lambda account=account, name=name: read(account, name))
+        for account in (harmed, other)
+        for name in paths
+    }
+    for reader in readers.values():
+        reader.start()
+    server.cli("rebuild", *(word.format(username=harmed.username) for word in REBUILDS[what]), timeout_s=120)
+    answers = {key: reader.end() for key, reader in readers.items()}
+    assert {name: read(harmed, name) for name in paths} == {name: right[harmed.user_id, name] for name in paths}
+    for (user_id, name), seen in answers.items():
+        possible = [right[user_id, name]] if user_id == other.user_id else [wrong[name], right[user_id, name]]
+        changes = [seen[0], *(later for earlier, later in itertools.pairwise(seen) if later != earlier)]
+        assert changes in (possible, possible[:1], possible[1:]), f"{name} of user {user_id}: {len(changes)} answers"
+    assert server.cli("verify", harmed.username, check=False).returncode == 0
 
 
 class Reader(threading.Thread):
