@@ -52,8 +52,8 @@ def in_the_file_of_a_day_twice(server, user_id):
         lake.write(again, parquet.ParquetFile(file).iter_batches())
     damage(
         server,
-        "INSERT INTO lake_files SELECT :again, state, epoch, date, log, shard, first_offset, last_offset, rows, min_user,"
-        " max_user, min_us, max_us FROM lake_files WHERE path = :path",
+        "INSERT INTO lake_files SELECT :again, state, epoch, date, log, shard, first_offset, last_offset, rows,"
+        " min_user, max_user, min_us, max_us FROM lake_files WHERE path = :path",
         again=again,
         path=path,
     )
