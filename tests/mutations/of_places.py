@@ -316,6 +316,13 @@ FAULTS = (
         ("tests/aggregator/test_replaced.py",),
     ),
     Mutant(
+        "an owner that is frozen within a COPY keeps its shard",
+        "storage/stats/shard.py",
+        "            end_frozen_copies(connection)\n",
+        "",
+        ("tests/storage/test_shard.py",),
+    ),
+    Mutant(
         "files that a killed owner was writing stay",
         "aggregator/recover.py",
         "sa.or_(c.state == FileState.DEAD, abandoned)",
