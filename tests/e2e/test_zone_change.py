@@ -32,7 +32,10 @@ NEVER_SAME = ("cached_at", "created_at", "modified_at")
 
 @pytest.fixture(scope="module")
 def moving(server):
-    """A user with heartbeats around the midnights of two zones, on the last days of both; and these zones."""
+    """A user with heartbeats around the midnights of two zones, on the last days of both; and these zones.
+
+    Local days are computed again from lake and tail together: each holds heartbeats of both zones' days.
+    """
     both = quiet_zone(*NOT_UTC), quiet_zone(*UTC_OR_FAR)
     account = server.new_account(timezone=both[0])
     answered = []
@@ -44,7 +47,9 @@ def moving(server):
         for start in range(0, len(instants), 50):
             beats = [beat(time_us / 1_000_000, project=project) for time_us, project in instants[start : start + 50]]
             answered += account.send(*beats, settle=False)
-    server.settle()
+        server.settle()
+        if zone == both[0]:
+            server.cli("flush")  # the first zone's heartbeats are in Parquet, the second one's in the tail
     return account, both, oracle.accepted(seen(answered))
 
 
