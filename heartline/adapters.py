@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from heartline.settings import Settings
-from storage.log import Log
+from storage.log import Log, Place
 from storage.log.embedded import SqliteLog
+from storage.stats import Database
+from storage.stats.shard import refuse_older_log, watermarks
 
 if TYPE_CHECKING:  # Kafka's client is loaded where it is used
     from storage.log.kafka import KafkaTopic
@@ -17,6 +19,15 @@ def log_of(settings: Settings) -> Log:
     from storage.log.kafka_log import KafkaLog
 
     return KafkaLog(topic_of(settings))
+
+
+def checked_ends(database: Database, log: Log) -> list[Place]:
+    """Give the last offset of each shard. Raises `StorageError` for a log that is older than the stats database."""
+    counted = watermarks(database)  # first: the log only grows
+    ends = log.ends()
+    for end in ends:
+        refuse_older_log(counted.get((end.log, end.shard), 0), end.offset)
+    return ends
 
 
 def topic_of(settings: Settings) -> "KafkaTopic":

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from heartline.adapters import log_of
+from heartline.adapters import checked_ends, log_of
 from heartline.places import prepare_folders
 from heartline.settings import Settings
 from schemas.record import Command, command_record
@@ -43,7 +43,9 @@ def ask(settings: Settings, command: Command, user_id: int | None = None) -> Ans
     prepare_folders(settings)
     record = command_record(command, user_id or 0)
     with closing(Database(settings.stats_url)) as database:
-        places = log_of(settings).append(record, everywhere=user_id is None)
+        log = log_of(settings)
+        checked_ends(database, log)
+        places = log.append(record, everywhere=user_id is None)
         return _sum([_wait_for(settings, database, place) for place in places])
 
 

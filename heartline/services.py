@@ -23,7 +23,6 @@ from storage.directory import Directory, KeyCache
 from storage.errors import BusyError, StorageError
 from storage.stats import Database
 from storage.stats.closing import is_closing
-from storage.stats.shard import refuse_older_log, watermarks
 from storage.stats.sharding import refuse_other_number
 
 if TYPE_CHECKING:  # each process loads what it runs, and nothing else
@@ -197,17 +196,13 @@ async def _ingest(
     settings: Settings, database: Database, keys: KeyCache, space: FreeSpace
 ) -> "AsyncIterator[IngestApp]":
     """Give the ingest application; at the end, what it queued is made durable."""
-    from heartline.adapters import log_of
+    from heartline.adapters import checked_ends, log_of
     from ingest.app import IngestApp, Limits
 
     log = log_of(settings)
     writer = await log.writer(settings.queue_bytes)
     try:
-        counted = await asyncio.to_thread(watermarks, database)  # first: the log only grows
-        ends = await asyncio.to_thread(log.ends)
-        for end in ends:
-            refuse_older_log(counted.get((end.log, end.shard), 0), end.offset)
-        gate = _Gate(database, ends)
+        gate = _Gate(database, await asyncio.to_thread(checked_ends, database, log))
         limits = Limits(max_body_bytes=settings.max_body_bytes, ready=lambda: space.reason() or gate.reason)
         async with (
             _every(_CHECK_DISK_S, partial(asyncio.to_thread, space.check), "The disk"),
