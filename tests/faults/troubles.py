@@ -39,7 +39,7 @@ class World:
 
     def lost_and_double(self, teams):
         """Stop everything; compare what is in Parquet, by a plain glob, with what was acknowledged."""
-        self.site.cli("flush")
+        self.site.cli_until_done("flush")
         for service in self.site.services:
             assert service.end() == 0, service.output()[-4_000:]
         named = {f"lake/{path}" for (path,) in self.site.query("SELECT path FROM lake_files")}
