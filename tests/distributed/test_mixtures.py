@@ -26,7 +26,7 @@ def places(request, tmp_path, monkeypatch):
     return Places(tmp_path, **variables)
 
 
-@pytest.mark.parametrize("places", [{"kafka"}, {"kafka", "s3"}, {"postgres", "s3"}], indirect=True, ids="+".join)
+@pytest.mark.parametrize("places", [("kafka",), ("kafka", "s3"), ("postgres", "s3")], indirect=True, ids="+".join)
 def test_heartbeats_are_counted_flushed_read_compacted_and_removed(places):
     users = places.add_users(3)
     with places.aggregator():
