@@ -4,7 +4,7 @@ import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version as package_version
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -19,7 +19,7 @@ from storage.stats.shard import Shard
 
 logger = logging.getLogger(__name__)
 
-_DAYS_AT_ONCE: Final = 20_000  # of one read transaction, well below a second
+_ROWS_AT_ONCE: Final = 20_000  # of one read transaction, well below a second
 
 
 def apply_new_tzdata(shard: Shard, lake: Lake) -> Iterator[int]:
@@ -68,23 +68,14 @@ def _moved_users(shard: Shard, owned: Scope) -> Iterator[int]:
     Days are intervals: while the first and the last heartbeat of each lie in it, so do all others.
     """
     c = segments.c
-    page = (
+    wanted = (
         sa.select(c.user_id, c.calendar, c.day, c.first_us, c.last_us)
         .where(owned.users(c.user_id), c.dimension == Dimension.TOTAL)
         .where(c.calendar.not_in([UTC_DAYS, UTC_MONTHS, LIFETIME]))
-        .order_by(c.user_id, c.calendar, c.day)
-        .limit(_DAYS_AT_ONCE)
     )
-    following = page
-    while True:
-        with shard.database.reading() as connection:
-            rows = connection.execute(following).all()
-        if not rows:
-            return
-        for user_id, *day in rows:
-            if not _is_whole(*day):
-                yield user_id
-        following = page.where(sa.tuple_(c.user_id, c.calendar, c.day) > sa.tuple_(*rows[-1][:3]))
+    for user_id, *day in _page_by_page(shard, wanted, (c.user_id, c.calendar, c.day)):
+        if not _is_whole(*day):
+            yield user_id
 
 
 def _users_without_days(shard: Shard, owned: Scope) -> Iterator[int]:
@@ -92,21 +83,29 @@ def _users_without_days(shard: Shard, owned: Scope) -> Iterator[int]:
     lifetimes, days = segments.alias(), segments.alias()
     is_theirs = sa.and_(lifetimes.c.user_id == users.c.user_id, lifetimes.c.calendar == LIFETIME)
     has_days = sa.exists().where(days.c.user_id == users.c.user_id, days.c.calendar == users.c.timezone)
-    page = (
+    wanted = (
         sa.select(users.c.user_id, users.c.timezone)
         .join_from(users, lifetimes, is_theirs)
         .where(owned.users(users.c.user_id), users.c.timezone != UTC_DAYS, ~has_days)
-        .order_by(users.c.user_id)
-        .limit(_DAYS_AT_ONCE)
     )
+    for user_id, timezone in _page_by_page(shard, wanted, (users.c.user_id,)):
+        if local_calendar(timezone) != UTC_DAYS:
+            yield user_id
+
+
+def _page_by_page(
+    shard: Shard, wanted: sa.Select[*tuple[Any, ...]], key: Sequence[sa.ColumnElement[Any]]
+) -> Iterator[tuple[Any, ...]]:
+    """Give rows (Any: as wanted) in the order of `key`, their first columns; a short transaction for each page."""
+    page = wanted.order_by(*key).limit(_ROWS_AT_ONCE)
     following = page
     while True:
         with shard.database.reading() as connection:
             rows = connection.execute(following).all()
         if not rows:
             return
-        yield from (user_id for user_id, timezone in rows if local_calendar(timezone) != UTC_DAYS)
-        following = page.where(users.c.user_id > rows[-1].user_id)
+        yield from rows
+        following = page.where(sa.tuple_(*key) > sa.tuple_(*rows[-1][: len(key)]))
 
 
 def _is_whole(calendar: str, day: int, first_us: int, last_us: int) -> bool:
