@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 CODE := schemas ingest aggregator query_api storage heartline
 
-.PHONY: setup run test lint format bench soak clean
+.PHONY: setup run test test-distributed lint format bench soak clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -36,6 +36,10 @@ test: lint
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 # HEARTLINE_SOAK_SECONDS: of the mixed faults (3600). HEARTLINE_KILL_SEED: draws the same faults again.
+# The tests whose data can lie anywhere, on Kafka, PostgreSQL and S3; the long ones: make test-distributed ARGS="-m soak -s".
+test-distributed: setup
+	$(BIN)/pytest --distributed -n 2 --dist loadfile $(ARGS)
+
 soak: setup
 	$(BIN)/pytest -m soak -s --timeout=0 $(ARGS)
 

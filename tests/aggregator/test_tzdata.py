@@ -113,7 +113,7 @@ def test_the_second_start_computes_nothing(world, monkeypatch):
 
 def test_a_start_that_dies_half_way_leaves_a_user_old_or_new_and_the_next_one_ends_it(world, monkeypatch):
     monkeypatch.setattr("aggregator.recompute._CHUNK_ROWS", 1)
-    monkeypatch.setattr(tzdata, "_DAYS_AT_ONCE", 1)
+    monkeypatch.setattr(tzdata, "_ROWS_AT_ONCE", 1)
     world.command(SetZone(world.other_id, "Asia/Kolkata"))
     cut_by_older_rules(world, monkeypatch, shift_us=10 * HOUR)
     old = rows_of(world)

@@ -23,6 +23,7 @@ def cluster(tmp_path, kafka_broker, postgres):
     postgres.drop(url)
 
 
+@pytest.mark.soak
 def test_two_of_each_share_the_work_and_an_aggregator_may_come_and_go(cluster):
     users = add_users(cluster, 6)
     ingests, query = [cluster.start("ingest"), cluster.start("ingest")], cluster.start("query")
@@ -51,6 +52,7 @@ def test_two_of_each_share_the_work_and_an_aggregator_may_come_and_go(cluster):
     assert_exact(cluster, query, users, 60 * 119)
 
 
+@pytest.mark.soak
 def test_commands_reach_the_shards_of_all_users(cluster):
     users = add_users(cluster, 5)
     ingest, query = cluster.start("ingest"), cluster.start("query")

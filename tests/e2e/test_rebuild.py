@@ -12,8 +12,6 @@ from tests.e2e.history import beat, mixed
 from tests.server import HACKATIME, eventually
 from tests.today import midnight_s, quiet_zone
 
-pytestmark = pytest.mark.distributed
-
 T = 1_700_000_000
 DAYS = {"start_date": "2023-11-14", "end_date": "2023-11-20"}
 
@@ -23,6 +21,7 @@ def damage(server, statement, **parameters):
         assert connection.execute(sa.text(statement), parameters).rowcount > 0
 
 
+@pytest.mark.distributed
 def test_damage_is_listed_with_exit_code_1_and_gone_after_a_rebuild(server):
     account = server.new_account(timezone="Asia/Kolkata")
     account.send(*mixed(7, T, 100_000))
@@ -42,14 +41,20 @@ def test_damage_is_listed_with_exit_code_1_and_gone_after_a_rebuild(server):
     assert account.stats(features="languages,projects", **DAYS) == before
 
 
+def table(lake, path):
+    with lake.open(path) as file:
+        return parquet.read_table(file)
+
+
 def in_the_file_of_a_day_twice(server, user_id):
     """A file's rows once more, under an entry of their own: what an interrupted copy of a lake may leave."""
-    first = "SELECT path FROM lake_files WHERE state = 'live' AND :u BETWEEN min_user AND max_user AND date >= :d"
+    near = "SELECT path FROM lake_files WHERE state = 'live' AND :u BETWEEN min_user AND max_user AND date >= :d"
     with closing(server.database()) as database, database.reading() as connection:
-        path = connection.scalar(sa.text(f"{first} ORDER BY date LIMIT 1"), {"u": user_id, "d": T // 86_400})
-    again, lake = path.replace(".parquet", "-again.parquet"), server.lake()
-    with lake.open(path) as file:
-        lake.write(again, parquet.ParquetFile(file).iter_batches())
+        paths = connection.scalars(sa.text(f"{near} ORDER BY date"), {"u": user_id, "d": T // 86_400}).all()
+    lake = server.lake()
+    path, rows = next((path, rows) for path in paths if user_id in (rows := table(lake, path))["user_id"].to_pylist())
+    again = path.replace(".parquet", "-again.parquet")
+    lake.write(again, rows.to_batches())
     damage(
         server,
         "INSERT INTO lake_files SELECT :again, state, epoch, date, log, shard, first_offset, last_offset, rows,"

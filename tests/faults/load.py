@@ -12,7 +12,7 @@ LANGUAGES = ["Python", "Go", "TypeScript", None]
 GAPS_S = [0, 0.25, 1, 30, 60, 119.999999, 120, 120.000001, 400]
 DAY_S = 86_400
 DELIVERED_WITHIN_S = 60
-PAUSE_S = 0.03  # between requests, so that the checks, which are naive, can follow
+PAUSE_S = 0.1  # between requests, so that the checks, which are naive, and restarted processes can follow
 
 
 class Editor(threading.Thread):

@@ -22,7 +22,6 @@ BULK = f"{HACKATIME}/users/current/heartbeats.bulk"
 T = 1_700_000_000
 SLOW_S = 0.8
 BACK_WITHIN_S = 60
-PAUSE_S = 0.1
 STOPPED_WITHIN_S = 30
 QUEUE_BYTES = 1 << 20  # the least that the setting takes
 
@@ -77,7 +76,7 @@ def test_while_the_broker_is_away_nothing_is_acknowledged_and_afterwards_all_tha
     site, accounts, proxy, away
 ):
     witness = site.accounts(1)[0]
-    with Team(accounts, away, PAUSE_S) as team:
+    with Team(accounts, away) as team:
         wait_for_progress(team)
         getattr(proxy, away)()
         try:
@@ -114,7 +113,7 @@ def test_services_stop_in_time_while_the_broker_is_silent(site, accounts, proxy)
 
 def test_a_slow_broker_only_makes_answers_late(site, accounts, proxy):
     reader = site.accounts(1)[0]
-    with Team(accounts, "slow", PAUSE_S) as team:
+    with Team(accounts, "slow") as team:
         wait_for_progress(team)
         proxy.slow(SLOW_S)
         try:
@@ -143,7 +142,7 @@ def test_nothing_is_lost_or_doubled_when_the_broker_is_killed_50_times(site, acc
 
 
 def kill_many_times(site, accounts, broker, kills):
-    with Team(accounts, kills, PAUSE_S) as team:
+    with Team(accounts, kills) as team:
         for _ in range(kills):
             wait_for_progress(team)
             with broker.down():

@@ -34,7 +34,7 @@ INSTANTS_S = (
     1_712_415_600,  # clocks go back by half an hour on Lord Howe
 )
 MAX_PEOPLE = 3
-EXAMPLES = {"embedded": 10, "distributed": 4}
+EXAMPLES = {"embedded": 10, "distributed": 2}
 """In `make test`; commands and restarts take longer on Kafka."""
 
 

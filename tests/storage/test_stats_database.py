@@ -97,7 +97,7 @@ def test_a_shard_is_taken_once_at_a_time_even_when_it_is_new(database):
 
 
 def test_shards_of_one_log_have_owners_and_watermarks_of_their_own(database):
-    first, second = Shard.take(database, "log", 0), Shard.take(database, "log", 1)
+    first, second = (Shard.take(database, "log", number, shards=2) for number in (0, 1))
     with first.writing(5) as connection:
         note(connection, "first")
     with second.writing(7) as connection:
