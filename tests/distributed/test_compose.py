@@ -166,10 +166,9 @@ def test_all_that_it_runs_of_ours_works_together(here):
         assert client.get("/metrics").status_code == 404
         here.processes["ingest-1"].kill()
         here.processes["ingest-1"].wait()
-        beat = {"entity": "/a.py", "time": T}
-        # What was on its way to the one that died is a 502, which plugins send again; then the other one takes all.
-        assert eventually(lambda: client.post(BULK, json=[beat]).status_code, 201) == 201
-        assert [client.post(BULK, json=[beat]).status_code for _ in range(4)] == [201] * 4
+        answers = [client.post(BULK, json=[{"entity": "/a.py", "time": T}]).status_code for _ in range(8)]
+        # The proxy may find out by one request that the other one must take all: plugins send that again.
+        assert sorted(answers)[:7] == [201] * 7, answers
     for name in ("query-1", "query-2"):
         url = f"{here.url(name)}/api/v1/users/ann/stats?total_seconds=true&start_date=2023-01-01"
         assert eventually(lambda url=url: httpx.get(url).json().get("total_seconds"), 600, within_s=30) == 600
