@@ -18,6 +18,7 @@ import httpx
 
 from heartline.adapters import log_of
 from storage.stats import Database
+from tests.faults.processes import processes_below
 from tests.places import lake_of, parquet, settings_of
 from tests.today import NOT_UTC, UTC_OR_FAR
 
@@ -60,17 +61,8 @@ def lasting_port():
 
 def children_of(pid):
     """Give the processes of a running `heartline up` by role."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            arguments = stat.with_name("cmdline").read_bytes()
-        except (OSError, IndexError):
-            continue  # it ended meanwhile
-        role = re.search(rb'"role":"(\w+)"', arguments)
-        if parent == pid and role:
-            found[role[1].decode()] = int(stat.parent.name)
-    return found
+    roles = ((re.search(r'"role":"(\w+)"', command), child) for child, command in processes_below(pid))
+    return {role[1]: child for role, child in roles if role}
 
 
 @dataclass

@@ -3,12 +3,6 @@
 from pathlib import Path
 
 
-def process_of(server, role):
-    """The process of a role among the server's, by the orders on its command line."""
-    orders = f'"role":"{role}"'
-    return next((pid for pid, command in processes_below(server.process.pid) if orders in command), None)
-
-
 def processes_below(root):
     """The root's descendants and their command lines."""
     children = {}

@@ -12,8 +12,8 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.load import Team
-from tests.faults.processes import is_alive, process_of, processes_below
-from tests.server import HEARTLINE, Server, eventually
+from tests.faults.processes import is_alive, processes_below
+from tests.server import HEARTLINE, Server, children_of, eventually
 
 USERS = 3
 ROLES = ("front", "aggregator", "query")
@@ -78,9 +78,11 @@ def test_nothing_is_lost_when_one_process_is_killed_and_the_supervisor_starts_it
         for role in draw.sample(ROLES, len(ROLES)):
             wait_for_progress(team)
             time.sleep(draw.uniform(0, 0.5))  # a random moment is the point
-            killed = process_of(server, role)
+            killed = children_of(server.process.pid)[role]
             os.kill(killed, signal.SIGKILL)
-            assert eventually(lambda r=role, k=killed: process_of(server, r) not in (None, k), True, 15), role
+            assert eventually(
+                lambda r=role, k=killed: children_of(server.process.pid).get(r) not in (None, k), True, 15
+            ), role
             checks.reads_are_answered(team.accounts[0])
             checks.every_acknowledged_heartbeat_is_listed_once(team, draw.choice(team.accounts))
     wait_for_progress(team)

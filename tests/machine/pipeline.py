@@ -11,8 +11,8 @@ import httpx
 from typer.testing import CliRunner
 
 from heartline.cli import app
-from tests.faults.processes import is_alive, process_of, processes_below
-from tests.server import OPERATOR_KEY, PREFIXES, eventually
+from tests.faults.processes import is_alive, processes_below
+from tests.server import OPERATOR_KEY, PREFIXES, children_of, eventually
 
 PROFILE = f"{PREFIXES[1]}/users/current"
 STATUSBAR = f"{PROFILE}/statusbar/today"  # WakaTime's shows the zone
@@ -155,9 +155,9 @@ class Pipeline:
     def kill_one(self, role):
         """The supervisor starts it again; requests wait for it."""
         self.counts["kills"] += 1
-        killed = process_of(self.server, role)
+        killed = children_of(self.server.process.pid)[role]
         os.kill(killed, signal.SIGKILL)
-        again = eventually(lambda: process_of(self.server, role) not in (None, killed), True, WITHIN_S)
+        again = eventually(lambda: children_of(self.server.process.pid).get(role) not in (None, killed), True, WITHIN_S)
         assert again, f"{role} is not started again"
 
     def kill_while(self, work, after_s):
