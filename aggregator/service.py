@@ -14,7 +14,7 @@ from aggregator.alarm import Alarm
 from aggregator.batch import BatchCounter
 from aggregator.beside import Beside
 from aggregator.commands import CommandRunner
-from aggregator.compact import compact
+from aggregator.compact import compact, give_up
 from aggregator.counter import Counter
 from aggregator.duty import FAILURES_OF_A_PLACE, Duty
 from aggregator.flush import begin_flush, finish_flush, write_files
@@ -222,9 +222,9 @@ class Aggregator:
         self._tail_rows = self._count_tail()
 
     def _finish(self, *, in_doubt: bool) -> None:
-        """Count and flush what there is time for; what fails now is left for the next start."""
+        """Count, flush and clear away what there is time for; what fails now is left for the next start."""
         deadline = time.monotonic() + self._config.stop_within_s
-        for act in (lambda: self._drain(deadline), self.flush_now):
+        for act in (lambda: self._drain(deadline), self.flush_now, lambda: give_up(self._shard, self._lake)):
             if time.monotonic() < deadline:
                 in_doubt = not self._try_last(act, in_doubt=in_doubt)
         self.close()

@@ -1,5 +1,9 @@
 """What can go wrong with the places where data rests."""
 
+from typing import Final
+
+_GONE: Final = ("IOError: Path does not exist", "AWS Error NO_SUCH_KEY")
+
 
 class StorageError(Exception):
     """Something about a log, database or lake; its text says what to do."""
@@ -39,3 +43,11 @@ class StoppedError(StorageError):
 
 class FencedError(StorageError):
     """Another owner has taken the shard: drop what is held and stop."""
+
+
+def is_gone(error: BaseException) -> bool:
+    """Tell whether an error of pyarrow's, or of another library's that passes its text on, says that a file is gone.
+
+    An object that is deleted between the requests of one reading has no class of its own.
+    """
+    return isinstance(error, FileNotFoundError) or any(words in str(error) for words in _GONE)

@@ -149,9 +149,17 @@ def lake_place(request, tmp_path):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Show what the server wrote beside the test that failed."""
+    """Show what the servers wrote beside the test that failed."""
     report = yield
-    running = getattr(item, "funcargs", {}).get("server")
-    if report.failed and isinstance(running, Server):
-        report.sections.append(("output of heartline up (its end)", running.output()[-8_000:]))
+    if report.failed:
+        for made in getattr(item, "funcargs", {}).values():
+            report.sections.extend(_outputs(made))
     return report
+
+
+def _outputs(made):
+    """Give the end of what a server, or each service of a cluster, wrote."""
+    if isinstance(made, Server):
+        return [("output of heartline up (its end)", made.output()[-8_000:])]
+    services = getattr(getattr(made, "site", made), "services", ())
+    return [(f"output of {service.log.stem} (its end)", service.output()[-4_000:]) for service in services]

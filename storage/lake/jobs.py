@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from schemas.arrow import LAKE_SCHEMA
 from schemas.calendars import DAY_US
 from schemas.tables import lake_files, tail
-from storage.errors import StorageError, UnavailableError
+from storage.errors import StorageError, UnavailableError, is_gone
 from storage.lake import Lake, catalog
 from storage.lake.columns import PackedRecord, batches_of, frame_of
 
@@ -140,4 +140,4 @@ def _is_of_files(error: duckdb.Error) -> bool:
 
 
 def _is_gone(error: BaseException | None) -> bool:
-    return isinstance(error, duckdb.IOException) or "failed: IOError: Path does not exist" in str(error)
+    return error is not None and (isinstance(error, duckdb.IOException) or is_gone(error))

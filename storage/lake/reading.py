@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.arrow import LAKE_SCHEMA
 from schemas.heartbeat import Heartbeat
-from storage.errors import StorageError, UnavailableError
+from storage.errors import StorageError, UnavailableError, is_gone
 from storage.lake import Lake
 
 MEASURED: Final = {"time_us": pl.Int64, "project": pl.String, "language": pl.String, "category": pl.String}
@@ -45,11 +45,11 @@ def read_measured(lake: Lake, paths: Sequence[str], user_id: int, from_us: int, 
 def _clear_errors(paths: Sequence[str]) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError:
-        raise
     except (pl.exceptions.PolarsError, pa.ArrowInvalid) as error:
         raise StorageError(f"A lake file of {', '.join(paths)} cannot be read: {error}.") from error
     except OSError as error:
+        if is_gone(error):
+            raise FileNotFoundError(str(error)) from error
         raise UnavailableError(f"The lake cannot be read: {error}.") from error
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import dataset, fs
 
 from schemas.arrow import LAKE_SCHEMA
-from storage.errors import StorageError, UnavailableError
+from storage.errors import StorageError, UnavailableError, is_gone
 from storage.lake.parquet import write_parquet
 
 _ATTEMPTS: Final = 3
@@ -91,8 +91,8 @@ class S3Lake:
                 shutil.copyfileobj(stream, copy, _BYTES_AT_ONCE)
         except OSError as error:
             copy.close()
-            if isinstance(error, FileNotFoundError):
-                raise
+            if is_gone(error):
+                raise FileNotFoundError(path) from error
             raise UnavailableError(f"The lake object {self._key(path)} cannot be read: {error}.") from error
         copy.seek(0)
         return copy

@@ -12,6 +12,7 @@ from aggregator import compact as compaction
 from aggregator.verify import verify
 from schemas.record import Compact, RemoveUser, heartbeat_records
 from schemas.tables import lake_files, segments
+from storage.errors import UnavailableError
 from storage.log.sqlite import append_now
 from tests.aggregator.running import WITHIN_S, Held, Running
 from tests.server import eventually
@@ -91,6 +92,37 @@ def test_a_stop_in_the_midst_of_a_compaction_ends_it_and_leaves_what_was_there(r
     assert states(running) == [*before, "live"]  # and the flush of the stop
     assert len(list(running.lake.lake.root.rglob("*.parquet"))) == 5
     assert list(verify(running.database, running.lake)) == []
+
+
+class Keeps:
+    """A lake that refuses to delete anything until it is told otherwise."""
+
+    def __init__(self, lake):
+        self.lake = lake
+        self.write, self.scan, self.table = lake.write, lake.scan, lake.table
+        self.refuses = True
+        self.refused = 0
+
+    def delete(self, paths):
+        named = list(paths)
+        if named and self.refuses:
+            self.refused += 1
+            raise UnavailableError("no answer")
+        self.lake.delete(named)
+
+
+def test_a_stop_deletes_what_could_not_be_deleted_before(running):
+    """Whoever reads the folder by a plain glob sees each heartbeat once, whatever has failed on the way."""
+    fill(running)
+    running.lake = Keeps(running.lake)
+    with running.following():
+        assert running.is_counted(running.append(beat(NOON + S), user_id=7))
+        overdue(running)
+        assert eventually(lambda: running.lake.refused, 2, WITHIN_S) == 2  # then it is put off
+        assert states(running) == ["dead"] * 4 + ["live"]
+        running.lake.refuses = False
+    assert states(running) == ["live", "live"]  # the compacted day, and the flush of the stop
+    assert len(list(running.lake.lake.root.rglob("*.parquet"))) == 2
 
 
 def test_a_command_to_compact_is_left_in_the_log_by_a_stop_and_done_by_the_next_owner(running):

@@ -23,6 +23,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key-of-the-tests", "AWS_SECRET_ACCESS_KEY"
 _REGION = "us-east-1"
 _NOT_PASSED = {"connection", "content-length", "expect", "transfer-encoding"}
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "server", "date"}
+_CODES = {404: "NoSuchKey", 503: "SlowDown"}
 _ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>by the test</Message></Error>"
 
 
@@ -166,8 +167,8 @@ class FaultyS3:
                     return self._reset()
                 body = b"".join(self._body())
                 if isinstance(fault, int):
-                    code = "SlowDown" if fault == 503 else "InternalError"
-                    return self._send(fault, [("Content-Type", "application/xml")], _ERROR.format(code=code).encode())
+                    error = _ERROR.format(code=_CODES.get(fault, "InternalError"))
+                    return self._send(fault, [("Content-Type", "application/xml")], error.encode())
                 if fault == "slow":
                     proxy._closed.wait(proxy.slow_s)
                 status, headers, answer = self._pass_on(body)

@@ -195,6 +195,22 @@ def test_a_job_whose_objects_were_compacted_away_takes_a_new_snapshot(store):
     assert lake.compacted
 
 
+def test_an_object_that_was_deleted_after_it_was_found_means_a_new_snapshot(store, faulty):
+    """pyarrow asks for the length of an object before its content: compaction can come in between."""
+    sent = filled(store)
+    rebuild(store.shard, store.lake)
+    faulty.fail(404, "^GET", times=1)
+    assert store.history.read(7, 0, EVER) == sent
+    faulty.fail(404, "^GET", times=1)
+    assert [h for chunk in store.history.stream(7, 0, EVER) for h in chunk] == sent
+    faulty.fail(404, "^GET", times=1)
+    assert list(verify(store.database, store.lake, 7)) == []
+    assert faulty.met == 1
+    faulty.fail(404, "^GET")
+    with pytest.raises(FileNotFoundError):
+        store.lake.open(min(store.files()))
+
+
 def test_objects_that_stay_missing_are_an_error_and_not_a_loop(store):
     filled(store)
     for path in store.place.files():
