@@ -1,5 +1,6 @@
 """The front: heartbeats and the status bar are answered here, everything else by the query process behind it."""
 
+import asyncio
 import logging
 import re
 import time
@@ -100,6 +101,8 @@ class Guard:
             logger.warning("%s %s: %s", scope["method"], _shown(scope), error)
             # Where our places are is nobody's business.
             await reply.refuse(503, "This cannot be answered now, try again soon.", retry_after_s=_RETRY_AFTER_S)
+        except asyncio.CancelledError:  # the server stops and has waited for long enough
+            await reply.refuse(503, "The server is stopping, try again soon.", retry_after_s=_RETRY_AFTER_S)
         except Exception:
             logger.exception("%s %s failed", scope["method"], _shown(scope))
             await reply.refuse(500, "Something broke here; the log has the details.")

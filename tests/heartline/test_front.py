@@ -306,6 +306,28 @@ def test_a_stop_lets_a_request_under_way_finish():
     assert asyncio.run(run()).status_code == 418
 
 
+def test_a_request_that_a_stop_cannot_wait_for_is_answered_that_it_can_be_sent_again(caplog):
+    async def run():
+        begun = asyncio.Event()
+
+        async def stuck(scope, receive, send):
+            begun.set()
+            await asyncio.Event().wait()
+
+        listener = listen("127.0.0.1", 0)
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=base, timeout=10) as client:
+            async with serving(Guard(stuck, "test", access_log=False), listener):
+                request = asyncio.create_task(client.get("/"))
+                await begun.wait()
+            return await request
+
+    answer = asyncio.run(run())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json() == {"error": "The server is stopping, try again soon."}
+    assert "Traceback" not in caplog.text
+
+
 class NoIngest:
     def matches(self, *_):
         return False
