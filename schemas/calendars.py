@@ -84,10 +84,8 @@ def month_of(day: int) -> Period:
 def _local_day_at(zone: str, time_us: int) -> Period:
     local = dt.datetime.fromtimestamp(time_us // 1_000_000, _zone(zone))
     day = day_number(local.date())
-    while time_us < _local_day_start(zone, day):
+    while time_us < _local_day_start(zone, day):  # clocks went back: its date comes again, and starts then
         day -= 1
-    while time_us >= _local_day_start(zone, day + 1):
-        day += 1
     return day_period(zone, day)
 
 

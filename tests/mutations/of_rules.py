@@ -118,13 +118,6 @@ DAYS = (
         "    return (today - 1 - day + 1) * counts(today)",
         ("tests/query_api/test_streak.py",),
     ),
-    Mutant(
-        "the first microsecond of a local day belongs to the day before",
-        "schemas/calendars.py",
-        "    while time_us >= _local_day_start(zone, day + 1):",
-        "    while time_us > _local_day_start(zone, day + 1):",
-        ("tests/schemas/test_calendars.py",),
-    ),
 )
 
 INGEST = (
