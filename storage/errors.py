@@ -2,7 +2,7 @@
 
 from typing import Final
 
-_GONE: Final = ("IOError: Path does not exist", "AWS Error NO_SUCH_KEY")
+_GONE: Final = ("IOError: Path does not exist", "AWS Error NO_SUCH_KEY", "AWS Error RESOURCE_NOT_FOUND")
 
 
 class StorageError(Exception):

@@ -174,9 +174,11 @@ async def _give_up(producer: AIOKafkaProducer) -> None:
     with suppress(KafkaError, OSError):
         await producer._sender.close()  # noqa: SLF001 - see above
     held = producer._message_accumulator  # noqa: SLF001 - see above
+    queued = list(chain.from_iterable(held._batches.values()))  # noqa: SLF001 - asyncio would complain of them:
+    held._pending_batches.update(queued)  # noqa: SLF001 - what was to be repeated looks for itself there in vain
     held.fail_all(KafkaError("given up"))
-    for batch in chain.from_iterable(held._batches.values()):  # noqa: SLF001 - else asyncio complains of unseen errors
-        batch._drain_waiter.exception()  # noqa: SLF001 - ditto
+    for batch in queued:
+        batch._drain_waiter.exception()  # noqa: SLF001 - and nobody sees this error
     with suppress(KafkaError, OSError):
         await producer.stop()
 

@@ -23,7 +23,6 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key-of-the-tests", "AWS_SECRET_ACCESS_KEY"
 _REGION = "us-east-1"
 _NOT_PASSED = {"connection", "content-length", "expect", "transfer-encoding"}
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "server", "date"}
-_CODES = {404: "NoSuchKey", 503: "SlowDown"}
 _ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>by the test</Message></Error>"
 
 
@@ -106,7 +105,7 @@ class FaultyS3:
     """A proxy before an S3 server. Requests for which `fail` was told fail so; all others pass.
 
     Faults: an HTTP status; "reset" before the request is passed on; "cut" in the midst of its body; "lost", the answer
-    alone; "slow", the answer comes `slow_s` later.
+    alone; "slow", the answer comes `slow_s` later; a function, what it does comes before the request is passed on.
     """
 
     def __init__(self, endpoint, slow_s=4.0):
@@ -167,8 +166,10 @@ class FaultyS3:
                     return self._reset()
                 body = b"".join(self._body())
                 if isinstance(fault, int):
-                    error = _ERROR.format(code=_CODES.get(fault, "InternalError"))
-                    return self._send(fault, [("Content-Type", "application/xml")], error.encode())
+                    code = "SlowDown" if fault == 503 else "InternalError"
+                    return self._send(fault, [("Content-Type", "application/xml")], _ERROR.format(code=code).encode())
+                if callable(fault):
+                    fault()
                 if fault == "slow":
                     proxy._closed.wait(proxy.slow_s)
                 status, headers, answer = self._pass_on(body)

@@ -1,6 +1,7 @@
 """S3 answering 5xx, breaking connections, being slow or away: nothing lost, nothing double, nothing half-written."""
 
 import io
+import itertools
 import subprocess
 import sys
 
@@ -195,20 +196,45 @@ def test_a_job_whose_objects_were_compacted_away_takes_a_new_snapshot(store):
     assert lake.compacted
 
 
-def test_an_object_that_was_deleted_after_it_was_found_means_a_new_snapshot(store, faulty):
-    """pyarrow asks for the length of an object before its content: compaction can come in between."""
+def compact_before(store, faulty, get):
+    """Let closed days be compacted between two requests: before the answer to the GET of that number, from 1."""
+    gets = itertools.count(1)
+
+    def compact_now():
+        if next(gets) == get:
+            faulty.heal()
+            compact(store.shard, store.lake, now_s=2e9)
+
+    faulty.fail(compact_now, "^GET")
+
+
+@pytest.mark.parametrize("get", [1, 2, 3])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_object_that_is_deleted_in_the_midst_of_reading_means_a_new_snapshot(store, faulty, stream, get):
+    """pyarrow asks for an object's length, for its footer, for its columns: compaction can come between any two."""
     sent = filled(store)
     rebuild(store.shard, store.lake)
-    faulty.fail(404, "^GET", times=1)
-    assert store.history.read(7, 0, EVER) == sent
-    faulty.fail(404, "^GET", times=1)
-    assert [h for chunk in store.history.stream(7, 0, EVER) for h in chunk] == sent
-    faulty.fail(404, "^GET", times=1)
+    compact_before(store, faulty, get)
+    history = store.history
+    found = [h for chunk in history.stream(7, 0, EVER) for h in chunk] if stream else history.read(7, 0, EVER)
+    assert found == sent
+    assert len(store.files()) == 2, "nothing was compacted"
+
+
+def test_an_object_that_is_deleted_in_the_midst_of_a_jobs_reading_means_a_new_snapshot(store, faulty):
+    filled(store)
+    rebuild(store.shard, store.lake)
+    compact_before(store, faulty, 2)
     assert list(verify(store.database, store.lake, 7)) == []
-    assert faulty.met == 1
-    faulty.fail(404, "^GET")
+    assert len(store.files()) == 2, "nothing was compacted"
+
+
+def test_an_object_that_is_deleted_while_it_is_fetched_is_gone_and_not_damaged(store, faulty):
+    filled(store)
+    path = min(store.files())
+    compact_before(store, faulty, 1)
     with pytest.raises(FileNotFoundError):
-        store.lake.open(min(store.files()))
+        store.lake.open(path)
 
 
 def test_objects_that_stay_missing_are_an_error_and_not_a_loop(store):

@@ -45,7 +45,9 @@ async def refused(writer, value):
 
 
 @pytest.mark.parametrize("away", ["down", "frozen"])
-def test_nothing_is_acknowledged_while_the_broker_is_away_and_nothing_acknowledged_is_lost(log, kafka_broker, away):
+def test_nothing_is_acknowledged_while_the_broker_is_away_and_nothing_acknowledged_is_lost(
+    log, kafka_broker, away, caplog
+):
     async def scenario():
         acknowledged = []
         async with log.writer(deadline_s=DEADLINE_S) as writer:
@@ -60,6 +62,7 @@ def test_nothing_is_acknowledged_while_the_broker_is_away_and_nothing_acknowledg
     acknowledged, slowest_s, at_once_s = asyncio.run(scenario())
     assert slowest_s < DEADLINE_S + 5
     assert at_once_s < 1  # known to be away: no deadline to wait for
+    assert "Exception in callback" not in caplog.text
     with log.reader() as reader:
         stored = {r.offset: r.value for r in read_all(reader)}
     assert [(offset, stored[offset]) for offset, _ in acknowledged] == acknowledged
