@@ -171,7 +171,7 @@ COUNTING = (
         "aggregator/commands.py",
         "            _delete_rows(connection, user_id, c.calendar == UTC_DAYS, c.dimension == Dimension.FOLLOWED)\n",
         "",
-        (PROPERTY,),
+        ("tests/aggregator/test_followed.py",),
     ),
     Mutant(
         "a zone is another one, its days are the old ones",
