@@ -31,14 +31,16 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Two processes: the tests mostly wait for the servers that they start, and a file stays together.
+# Several processes: the tests mostly wait for the servers that they start. A file stays together, slow ones come first.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest $(WORKERS) $(ARGS)
 
 # HEARTLINE_SOAK_SECONDS: of the mixed faults (3600). HEARTLINE_KILL_SEED: draws the same faults again.
 # The tests whose data can lie anywhere, on Kafka, PostgreSQL and S3; the long ones: make test-distributed ARGS="-m soak -s".
 test-distributed: setup
-	$(BIN)/pytest --distributed -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --distributed $(WORKERS) $(ARGS)
 
 soak: setup
 	$(BIN)/pytest -m soak -s --timeout=0 $(ARGS)

@@ -18,6 +18,7 @@ from tests.servers.s3 import S3Server
 __all__ = ["databases", "stats_url"]  # fixtures are found by their names here
 
 EMBEDDED = Embedded()
+_SLOW_FOLDERS = {"faults", "machine", "distributed"}
 _ANYWHERE = {"places", "distributed", "new_world"}
 """Fixtures of tests whose data can lie anywhere."""
 
@@ -55,11 +56,19 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("lake_place", ("folder", "s3"), indirect=True)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave the soaks out unless markers were asked for, and what is not about the places that were asked for."""
+    """Leave the soaks out unless markers were asked for, and what is not about the places that were asked for.
+
+    Files that take minutes come first: who shares the work would else end with one of them, while the others rest.
+    """
     left_out = {item for item in items if _is_left_out(item, config.option)}
     config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
+    items[:] = sorted((item for item in items if item not in left_out), key=_is_quick)
+
+
+def _is_quick(item):
+    return item.path.parent.name not in _SLOW_FOLDERS
 
 
 def _is_left_out(item, option):
