@@ -1,6 +1,5 @@
 """The two routes that take heartbeats, as a bare ASGI callable: nothing is between a plugin and the log."""
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from ingest.decode import Item, decode_bulk, decode_single
 from ingest.errors import NotReadyError, RequestError, UnauthorizedError
+from ingest.refusals import Refusals
 from ingest.reply import (
     NOT_FOUND,
     PREFLIGHT,
@@ -38,7 +38,6 @@ _HEARTBEATS: Final = Counter("heartline_ingest_heartbeats", "Heartbeats by what 
 _ACCEPTED: Final = _HEARTBEATS.labels("accepted")
 _REJECTED: Final = _HEARTBEATS.labels("rejected")
 _TRY_LATER: Final = "The heartbeats cannot be stored now; send them again later"
-_logger: Final = logging.getLogger(__name__)
 
 
 class Keys(Protocol):
@@ -76,6 +75,7 @@ class IngestApp:
         self._keys = keys
         self._limits = limits
         self._clock = clock
+        self._refusals = Refusals()
 
     def matches(self, method: str, path: str) -> bool:  # noqa: ARG002 - every method of these paths is answered here
         """Tell whether a request is for this application."""
@@ -90,7 +90,7 @@ class IngestApp:
         except RequestError as error:
             reply = error_reply(error, self._limits.retry_after_s)
         except StorageError as error:
-            _logger.warning("A request was answered 503: %s", error)
+            self._refusals.note(error, self._clock())
             reply = error_reply(NotReadyError(_TRY_LATER), self._limits.retry_after_s)
         await send_reply(send, reply)
 

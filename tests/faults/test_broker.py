@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 import signal
 import string
 import time
@@ -166,12 +165,10 @@ def test_what_waits_for_a_silent_broker_is_bounded_and_the_rest_is_refused_at_on
         proxy.heal()
     assert {answer.status_code for answer, _ in answers} == {503}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer, _ in answers)
-    reasons = re.findall("answered 503: .*(queue is full|did not take)", ingest.output())
-    waited = reasons.count("did not take")
-    assert reasons == ["queue is full"] * (len(answers) - waited) + ["did not take"] * waited, (
-        "refused before the deadline"
-    )
+    waited = sum(took_s >= SEND_WITHIN_S for _, took_s in answers)
+    assert sum(took_s < SEND_WITHIN_S / 2 for _, took_s in answers) == len(answers) - waited
     assert 0 < waited * len(json.dumps(beats)) < 3 * QUEUE_BYTES
+    assert "queue is full" in ingest.output()
     taken = eventually(lambda: post(site, ingest, accounts[0], *beats)[0].status_code, 201, BACK_WITHIN_S)
     assert taken == 201
     site.services.remove(ingest)
