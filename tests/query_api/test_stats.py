@@ -171,6 +171,22 @@ def test_a_lone_heartbeat_is_listed_with_zero_seconds_and_no_percentage(world, a
     assert (shown["data"]["human_readable_total"], shown["data"]["daily_average"]) == ("", 0)
 
 
+@pytest.mark.parametrize(
+    ("end_date", "average"),
+    [
+        ("2025-06-15", 3779),
+        ("2025-06-15T23:59:59", 3779),  # the second day is not whole
+        ("2025-06-16", 1889),
+        ("2025-06-17", 1259),  # of 1259.67
+        ("2025-06-14T23:59:59", 0),
+    ],
+)
+def test_the_daily_average_is_of_whole_days_and_cut_to_whole_seconds(world, ada, end_date, average):
+    user, _ = ada
+    world.send(user, beats(NOON - DAY - 3600 * SECOND, *range(0, 3720, 60), 3779))
+    assert stats(world, "ada", start_date="2025-06-14", end_date=end_date)["data"]["daily_average"] == average
+
+
 def test_features_choose_the_lists_of_data_and_the_top_level_lists_always_stay(world, ada):
     user, _ = ada
     world.send(user, beats(NOON, 0, 10))

@@ -49,6 +49,12 @@ def test_browsing_and_what_is_still_to_come_do_not_count(world, ada):
     assert streak(world, user) == 1
 
 
+def test_of_a_day_that_is_partly_to_come_browsing_does_not_count_either(world, ada):
+    user, _ = ada
+    world.send(user, beats(NOON - 900 * SECOND, *ENOUGH, category="browsing"), beats(NOON + 600 * SECOND, *ENOUGH))
+    assert streak(world, user) == 0
+
+
 def test_nothing_older_than_31_days_counts(world, ada):
     user, _ = ada
     world.send(user, *(beats(NOON - day * DAY - 1800 * SECOND, *ENOUGH) for day in range(40)))
