@@ -18,6 +18,7 @@ def scan_days(
 def _heartbeats(services: Services, user_id: int, timezone: str, days: range) -> Iterator[Heartbeat]:
     span = span_of_days(timezone, days)
     with services.scans.place() as scan:
-        for chunk in services.history.stream(user_id, span.from_us, span.to_us):
+        present = services.reader.days_of(user_id, span)
+        for chunk in services.history.stream(user_id, span.from_us, span.to_us, present):
             scan.check()
             yield from chunk

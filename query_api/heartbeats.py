@@ -17,7 +17,6 @@ from schemas.dimensions import Dimension, Value
 from schemas.heartbeat import Heartbeat, answer, iso_utc
 from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.segment import measure, whole_seconds
-from storage.history import History
 from storage.stats.reader import Span
 
 router = APIRouter(tags=["my heartbeats"], default_response_class=Response, prefix="/api/v1/my")
@@ -74,7 +73,7 @@ def my_heartbeats(
         return _whole_window(services, user.user_id, window)
     if window.is_given:
         return json_answer(_newest_of_window(services, user.user_id, window, listed))
-    return json_answer(_newest_of_all(services.history, user.user_id, listed))
+    return json_answer(_newest_of_all(services, user.user_id, listed))
 
 
 @router.get("/heartbeats/most_recent", responses=answers(MostRecent, 401, 422), openapi_extra=KEY)
@@ -95,8 +94,8 @@ def my_most_recent(
     return json_answer(MostRecent(has_heartbeat=True, heartbeat=shown, editor=newest.editor, time_ago=ago))
 
 
-def _newest_of_all(history: History, user_id: int, limit: int) -> HeartbeatWindow:
-    heartbeats = history.newest(user_id, limit)
+def _newest_of_all(services: Services, user_id: int, limit: int) -> HeartbeatWindow:
+    heartbeats = services.history.newest(user_id, limit, None, services.reader.days_of(user_id, _ALWAYS))
     total = measure(heartbeat.time_us for heartbeat in heartbeats)
     return HeartbeatWindow(
         start_time=iso_utc(total.first_us) if total else None,
@@ -107,7 +106,8 @@ def _newest_of_all(history: History, user_id: int, limit: int) -> HeartbeatWindo
 
 
 def _newest_of_window(services: Services, user_id: int, window: Window, limit: int) -> HeartbeatWindow:
-    heartbeats = services.history.newest(user_id, limit, window.to_us + 1)
+    days = services.reader.days_of(user_id, Span(window.from_us, window.to_us + 1))
+    heartbeats = services.history.newest(user_id, limit, window.to_us + 1, days)
     return HeartbeatWindow(
         start_time=iso_utc(window.from_us),
         end_time=iso_utc(window.to_us),
@@ -123,7 +123,8 @@ def _whole_window(services: Services, user_id: int, window: Window) -> Response:
         total_seconds=_total_of(services, user_id, window),
         heartbeats=[],
     )
-    chunks = services.history.stream(user_id, window.from_us, window.to_us + 1)
+    days = services.reader.days_of(user_id, Span(window.from_us, window.to_us + 1))
+    chunks = services.history.stream(user_id, window.from_us, window.to_us + 1, days)
     return stream_list(head, ([answer(heartbeat, user_id) for heartbeat in chunk] for chunk in chunks))
 
 
@@ -134,7 +135,8 @@ def _total_of(services: Services, user_id: int, window: Window) -> int:
 
 def _newest(services: Services, user_id: int, wanted: _Wanted) -> Heartbeat | None:
     """Find the newest wanted heartbeat: among the last few, or else month by month where segments show its group."""
-    last = services.history.newest(user_id, _FIRST_LOOK)
+    days = services.reader.days_of(user_id, _ALWAYS)
+    last = services.history.newest(user_id, _FIRST_LOOK, None, days)
     found = _last_of(last, wanted)
     if found is not None or len(last) < _FIRST_LOOK:
         return found
@@ -143,7 +145,7 @@ def _newest(services: Services, user_id: int, wanted: _Wanted) -> Heartbeat | No
     with services.scans.place() as scan:
         for month in sorted(months, key=lambda month: month.last_us, reverse=True):
             if found is None or month.last_us > found.time_us:
-                for chunk in services.history.stream(user_id, month.first_us, month.last_us + 1):
+                for chunk in services.history.stream(user_id, month.first_us, month.last_us + 1, days):
                     scan.check()
                     found = _later(found, _last_of(chunk, wanted))
     return found

@@ -72,8 +72,9 @@ def _span(first_us: int, last_us: int, stretched_us: int) -> TimeSpan:
 
 def _times_us(services: Services, user_id: int, span: Span, projects: frozenset[str] | None) -> Iterator[int]:
     """Read the instants of a user's heartbeats, or of those of some projects, in order."""
-    kept, days = pl.lit(value=True), None
-    if projects is not None:
+    if projects is None:
+        kept, days = pl.lit(value=True), services.reader.days_of(user_id, span)
+    else:
         kept = pl.col("project").is_in(list(projects))
         days = frozenset(services.reader.days_with(user_id, span, Dimension.PROJECT, projects))
     with services.scans.place() as scan:

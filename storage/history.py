@@ -46,6 +46,9 @@ class History:
 
     Every method raises `UnavailableError` when the lake is away or its files vanish faster than they can be read,
     `StorageError` when one is damaged. Intervals are half-open, microseconds since the epoch.
+
+    `days`, where it is given: numbers of the UTC days on which the user has any. The catalog knows of a file between
+    which users it is, and between many that is every file: those of other days are then not opened.
     """
 
     def __init__(self, database: Database, lake: Lake) -> None:
@@ -75,7 +78,9 @@ class History:
 
         return _while_files_vanish(attempt)
 
-    def newest(self, user_id: int, limit: int, to_us: int | None = None) -> list[Heartbeat]:
+    def newest(
+        self, user_id: int, limit: int, to_us: int | None = None, days: Container[int] | None = None
+    ) -> list[Heartbeat]:
         """Read the last `limit` heartbeats before `to_us` (None: of all), ascending."""
         end_us = _FOREVER_US if to_us is None else to_us
 
@@ -85,31 +90,36 @@ class History:
             for day, of_day in sorted(_by_date(files).items(), reverse=True):
                 if sum(h.time_us >= (day + 1) * DAY_US for h in found) >= limit:
                     break
-                found += self._of_lake(of_day, user_id, -_FOREVER_US, end_us)
+                if days is None or day in days:
+                    found += self._of_lake(of_day, user_id, -_FOREVER_US, end_us)
             return _ordered(found)[-limit:] if limit > 0 else []
 
         return _while_files_vanish(attempt)
 
-    def stream(self, user_id: int, from_us: int, to_us: int) -> Iterator[list[Heartbeat]]:
+    def stream(
+        self, user_id: int, from_us: int, to_us: int, days: Container[int] | None = None
+    ) -> Iterator[list[Heartbeat]]:
         """Read the heartbeats of [from_us, to_us) in ascending chunks of at most a UTC day, none of them empty.
 
         When a file vanishes on the way, a new snapshot goes on after what was given.
         """
-        return _going_on(lambda start_us: self._days(user_id, start_us, to_us), from_us)
+        return _going_on(lambda start_us: self._days(user_id, start_us, to_us, days), from_us)
 
     def stream_measured(
         self, user_id: int, from_us: int, to_us: int, days: Container[int] | None = None
     ) -> Iterator[pl.DataFrame]:
         """Read columns of `MEASURED` in chunks of whole UTC days, one after the other, unordered within each.
 
-        `days`: numbers of UTC days, all others are left out. A vanished file is as in `stream`.
+        `days` may be fewer: all others are left out. A vanished file is as in `stream`.
         """
         return _going_on(lambda start_us: self._day_frames(user_id, start_us, to_us, days), from_us)
 
-    def _days(self, user_id: int, from_us: int, to_us: int) -> Iterator[tuple[int, list[Heartbeat]]]:
+    def _days(
+        self, user_id: int, from_us: int, to_us: int, days: Container[int] | None
+    ) -> Iterator[tuple[int, list[Heartbeat]]]:
         rows, files = self._snapshot(user_id, from_us, to_us)
         packed, loose = _split_by_day(rows)
-        dated = _by_date(files)
+        dated = _by_date([file for file in files if days is None or file.date in days])
         for day in sorted(packed.keys() | loose.keys() | dated.keys()):
             found = _of_tail(packed.pop(day, ()), from_us, to_us)
             found += [h for h in loose.pop(day, ()) if from_us <= h.time_us < to_us]

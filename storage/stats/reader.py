@@ -122,6 +122,10 @@ class StatsReader:
         with self._database.reading() as connection:
             return sorted(set(connection.scalars(selection)))
 
+    def days_of(self, user_id: int, span: Span) -> frozenset[int]:
+        """Find the UTC days of `span` on which a user has heartbeats."""
+        return frozenset(self.days_with(user_id, span, Dimension.TOTAL, (None,)))
+
     def total_of_everyone(self, span: Span) -> int:
         """Sum all users' totals in `span`, which starts and ends at UTC midnights, in microseconds."""
         total_us = 0

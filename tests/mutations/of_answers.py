@@ -247,7 +247,7 @@ ANSWERS = (
     Mutant(
         "a limit lists the oldest of a window",
         "query_api/heartbeats.py",
-        "services.history.newest(user_id, limit, window.to_us + 1)",
+        "services.history.newest(user_id, limit, window.to_us + 1, days)",
         "services.history.read(user_id, window.from_us, window.to_us + 1)[:limit]",
         ("tests/query_api/test_heartbeats.py",),
     ),
@@ -257,6 +257,20 @@ ANSWERS = (
         "    span = Span(window.from_us, window.to_us + 1)",
         "    span = Span(window.from_us, window.to_us)",
         ("tests/query_api/test_heartbeats.py",),
+    ),
+    Mutant(
+        "the newest heartbeat is looked for in everybody's files",
+        "storage/history.py",
+        "                if days is None or day in days:",
+        "                if True:",
+        ("tests/query_api/test_others_files.py",),
+    ),
+    Mutant(
+        "a list of heartbeats opens everybody's files",
+        "storage/history.py",
+        "        dated = _by_date([file for file in files if days is None or file.date in days])",
+        "        dated = _by_date(files)",
+        ("tests/query_api/test_others_files.py",),
     ),
     Mutant(
         "an editor is compared in its own case",
