@@ -21,6 +21,9 @@ from storage.stats.today import Today, TodayStatement
 _USERS_AT_ONCE: Final = 200
 """Users measured in one snapshot: 200 with 400 periods each stay well below a second."""
 
+_VALUES_AT_ONCE: Final = 10_000
+"""Of a group's values in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
+
 
 class Span(NamedTuple):
     """Instants [from_us, to_us)."""
@@ -110,17 +113,20 @@ class StatsReader:
     def days_with(self, user_id: int, span: Span, dimension: Dimension, values: Iterable[Value]) -> list[int]:
         """Find the UTC days of `span`, ascending, on which a user's heartbeats have any of `values`."""
         c = segments.c
-        encoded = (encode_value(value) for value in values)
+        # No stored text has a NUL, and PostgreSQL refuses to look for one.
+        encoded = [text for text in map(encode_value, values) if "\0" not in text]
         selection = sa.select(c.day).where(
             c.user_id == user_id,
             c.calendar == UTC_DAYS,
             c.day.between(span.from_us // DAY_US, (span.to_us - 1) // DAY_US),
             c.dimension == dimension,
-            # No stored text has a NUL, and PostgreSQL refuses to look for one.
-            c.value.in_([text for text in encoded if "\0" not in text]),
         )
+        found: set[int] = set()
         with self._database.reading() as connection:
-            return sorted(set(connection.scalars(selection)))
+            for start in range(0, len(encoded), _VALUES_AT_ONCE):
+                some = c.value.in_(encoded[start : start + _VALUES_AT_ONCE])
+                found.update(connection.scalars(selection.where(some)))
+        return sorted(found)
 
     def days_of(self, user_id: int, span: Span) -> frozenset[int]:
         """Find the UTC days of `span` on which a user has heartbeats."""

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from schemas.dimensions import Dimension
+from schemas.calendars import DAY_US, UTC_DAYS
+from schemas.dimensions import Dimension, encode_value
 from schemas.placeholders import LastValues
 from schemas.tables import last_values, meta, segments, shards
 from storage.directory import Directory, NewUser
@@ -144,6 +145,18 @@ def test_names_with_nul_have_no_user_and_no_days(database):
     assert directory.by_username("a\0") is directory.by_email("a\0@b") is directory.by_slack_uid("\0") is None
     reader = StatsReader(database)
     assert reader.days_with(1, Span(0, 1 << 50), Dimension.PROJECT, ["a\0", "b"]) == []
+    reader.close()
+
+
+def test_days_are_found_by_more_values_than_a_statement_may_have_parameters(database):
+    categories = [f"category {n}" for n in range(70_000)]  # PostgreSQL takes 65,535
+    row = {"user_id": 1, "calendar": UTC_DAYS, "first_us": 0, "last_us": 0, "duration_us": 0, "count": 1}
+    row |= {"dimension": Dimension.CATEGORY}
+    with database.writing() as connection:
+        for day, category in ((5, categories[0]), (9, categories[-1]), (7, "another")):
+            connection.execute(sa.insert(segments).values(**row, day=day, value=encode_value(category)))
+    reader = StatsReader(database)
+    assert reader.days_with(1, Span(0, 100 * DAY_US), Dimension.CATEGORY, categories) == [5, 9]
     reader.close()
 
 
