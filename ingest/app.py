@@ -13,13 +13,13 @@ from ingest.errors import NotReadyError, RequestError, UnauthorizedError
 from ingest.refusals import Refusals
 from ingest.reply import (
     NOT_FOUND,
-    PREFLIGHT,
     READ_ELSEWHERE,
     WRITE_ONLY,
     Outcome,
     Reply,
     bulk_reply,
     error_reply,
+    preflight_reply,
     send_reply,
     single_reply,
 )
@@ -100,7 +100,7 @@ class IngestApp:
             return NOT_FOUND
         is_bulk = route[2] is not None
         if scope["method"] == "OPTIONS":
-            return PREFLIGHT
+            return preflight_reply(dict(scope["headers"]).get(b"access-control-request-headers"))
         if scope["method"] != "POST":
             return WRITE_ONLY if is_bulk or route[1] is None else READ_ELSEWHERE
         headers = headers_of(scope)

@@ -27,21 +27,30 @@ class Reply(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-PREFLIGHT: Final = Reply(
-    200,
-    b"{}",
-    (
-        (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-        (b"access-control-allow-headers", b"Authorization, Content-Type, X-Machine-Name, Timezone, User-Agent"),
-        (b"access-control-max-age", b"600"),
-    ),
-)
+_CUSTOMARY_HEADERS: Final = b"Authorization, Content-Type, X-Machine-Name, Timezone, User-Agent"
+
 NOT_FOUND: Final = Reply(404, b'{"error":"Not found"}')
 WRITE_ONLY: Final = Reply(405, b'{"error":"Method not allowed"}', ((b"allow", b"POST, OPTIONS"),))
 READ_ELSEWHERE: Final = WRITE_ONLY._replace(headers=((b"allow", b"GET, HEAD, POST, OPTIONS"),))
 """For the paths whose GET, WakaTime's heartbeats of a day, the read API answers."""
 
 Outcome = Heartbeat | RejectedError
+
+
+def preflight_reply(asked_headers: bytes | None) -> Reply:
+    """Let a page of any site send the headers that its browser asks for, as the read API does.
+
+    A star would not do: it does not stand for Authorization.
+    """
+    return Reply(
+        200,
+        b"{}",
+        (
+            (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
+            (b"access-control-allow-headers", asked_headers or _CUSTOMARY_HEADERS),
+            (b"access-control-max-age", b"600"),
+        ),
+    )
 
 
 def bulk_reply(outcomes: Sequence[Outcome], user_id: int) -> Reply:

@@ -17,7 +17,7 @@ class ApiHeaders:
         self._api = CORSMiddleware(
             app,
             allow_origins=["*"],
-            allow_methods=["GET", "POST", "OPTIONS"],
+            allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
             allow_headers=["*"],
             max_age=PREFLIGHT_MAX_AGE_S,
         )

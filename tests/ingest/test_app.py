@@ -207,13 +207,20 @@ def test_browsers_may_ask_and_read(lab):
         BULK, method="OPTIONS", headers={"Origin": "https://x", "Access-Control-Request-Method": "POST"}
     )
     assert response.status_code == 200
-    assert response.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+    assert response.headers["access-control-allow-methods"] == "GET, HEAD, POST, OPTIONS"
     assert "Authorization" in response.headers["access-control-allow-headers"]
     assert response.headers["access-control-max-age"] == "600"
     for answered in (response, lab.post(BULK, [BEAT]), lab.post(BULK, [BEAT], headers={})):
         assert answered.headers["access-control-allow-origin"] == "*"
         assert answered.headers["cache-control"] == "no-store"
         assert answered.headers["content-type"] == "application/json"
+
+
+def test_pages_may_send_whatever_headers_they_ask_for(lab):
+    asked = {"Origin": "https://x", "Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "authorization,content-type,sentry-trace"
+    response = lab.post(BULK, method="OPTIONS", headers=asked)
+    assert response.headers["access-control-allow-headers"] == "authorization,content-type,sentry-trace"
 
 
 @pytest.mark.parametrize(

@@ -69,21 +69,22 @@ def test_a_stream_whose_first_files_are_unreadable_still_gets_a_status(world, ad
     assert list(answer.json()) == ["error"]
 
 
-def test_pages_of_any_site_may_call_the_api(world, ada):
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_pages_of_any_site_may_call_the_api(world, ada, method):
     preflight = send(
         world,
         "OPTIONS",
         "/api/v1/my/heartbeats",
         headers={
             "Origin": "https://example.org",
-            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Method": method,
             "Access-Control-Request-Headers": "authorization",
         },
     )
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == "*"
     assert preflight.headers["access-control-max-age"] == "600"
-    assert preflight.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+    assert preflight.headers["access-control-allow-methods"] == "GET, HEAD, POST, OPTIONS"
     assert preflight.headers["access-control-allow-headers"] == "authorization"
     for key in (ada[1], None):
         answer = world.get("/api/v1/my/heartbeats", key, headers={"Origin": "https://example.org"})
