@@ -12,8 +12,7 @@ from query_api.lookup import find_shown
 from query_api.measuring import measure_selection
 from query_api.models import ErrorAnswer
 from query_api.openapi import OPTIONAL_KEY, answers
-from query_api.parameters import Names, Username
-from query_api.projects import MAX_PROJECT
+from query_api.parameters import MAX_PROJECT, Names, Username
 from query_api.selection import TOTAL, Selection
 from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.segment import whole_seconds

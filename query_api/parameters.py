@@ -11,10 +11,14 @@ from query_api.errors import ApiError
 from query_api.named_ranges import RANGE_NAMES
 from schemas.calendars import DAY_US
 from schemas.instants import FIRST_US, LAST_US, parse_when
+from schemas.normalise import MAX_KEY_BYTES
 from storage.stats.reader import Span
 
 MAX_NAME: Final = 320
 """The longest email address; no name or id is longer."""
+
+MAX_PROJECT: Final = MAX_KEY_BYTES
+"""The longest name of a project that ingest takes; in characters, of which none is less than a byte."""
 
 MAX_WHEN: Final = 100
 """Any way to write an instant fits, JavaScript's with the whole name of a zone included."""
@@ -90,6 +94,7 @@ ListLimit = (
     | None
 )
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)] | None
+ProjectName = Annotated[str, StringConstraints(max_length=MAX_PROJECT)] | None
 Names = Annotated[str, StringConstraints(max_length=2048)] | None
 
 

@@ -12,7 +12,7 @@ from query_api.errors import ApiError, json_answer
 from query_api.lookup import find_shown
 from query_api.models_projects import ProjectDetails, ProjectNames, ProjectsDetails
 from query_api.openapi import OPTIONAL_KEY, answers
-from query_api.parameters import Names, Username, When
+from query_api.parameters import MAX_PROJECT, Names, Username, When
 from query_api.ranges import Measured, measure_range
 from query_api.wording import whole_second
 from schemas.calendars import DAY_US
@@ -25,8 +25,6 @@ from storage.stats.reader import Span
 router = APIRouter(tags=["projects"], default_response_class=Response)
 
 _RECENT_DAYS: Final = 30
-MAX_PROJECT: Final = 512
-"""Ingest bounds names to 512 bytes."""
 
 Since = Annotated[When, Query(description="Start, inclusive: date or time, UTC without a zone. Default: 30 days ago.")]
 Until = Annotated[When, Query(description="End, inclusive. Default: now.")]

@@ -11,7 +11,7 @@ from query_api.errors import json_answer
 from query_api.lookup import find_shown
 from query_api.models_projects import TimeSpan, TimeSpans
 from query_api.openapi import OPTIONAL_KEY, answers
-from query_api.parameters import Name, Names, Username, When, names_of, stats_span
+from query_api.parameters import Names, ProjectName, Username, When, names_of, stats_span
 from schemas.dimensions import Dimension
 from schemas.segment import CAP_US, whole_seconds
 from storage.stats.reader import Span
@@ -30,7 +30,7 @@ def heartbeat_spans(
     username: Username,
     start_date: Annotated[When, Query(description="Start, inclusive. Default: ten years ago.")] = None,
     end_date: Annotated[When, Query(description="End, inclusive. Default: 23:59:59 UTC today.")] = None,
-    project: Annotated[Name, Query(description="The exact name of one project.")] = None,
+    project: Annotated[ProjectName, Query(description="The exact name of one project.")] = None,
     filter_by_project: Annotated[
         Names, Query(description="Exact names separated by commas; only without `project`.")
     ] = None,

@@ -14,7 +14,7 @@ from query_api.models_days import Summaries
 from query_api.models_wakatime import WakaSummaries
 from query_api.named_ranges import Dates, bounded, named_dates, range_key, summary_dates
 from query_api.openapi import KEY, OPTIONAL_KEY, answers
-from query_api.parameters import AnyId, Day, Name, Names, RangeAsked, Username
+from query_api.parameters import AnyId, Day, Name, Names, ProjectName, RangeAsked, Username
 from query_api.summaries_report import summaries, wakatime_summaries
 from query_api.wakatime_forms import OF_A_DAY
 from schemas.calendars import date_of, day_number, is_zone, local_calendar
@@ -30,7 +30,7 @@ _HACKATIME: Final = (Dimension.TOTAL, Dimension.FOLLOWED)
 Start = Annotated[Day, Query(description="First local date; needed, as `end` is, unless a range is named.")]
 End = Annotated[Day, Query(description="Last local date, included; at most 366 days in all.")]
 Range = Annotated[RangeAsked, Query(description="In place of dates: a range by its name, in any case.")]
-Project = Annotated[Name, Query(description="The exact name of one project to measure.")]
+Project = Annotated[ProjectName, Query(description="The exact name of one project to measure.")]
 Timezone = Annotated[Name, Query(description="An IANA zone whose days to show. Default: the user's own.")]
 Branches = Annotated[Names, Query(description="Exact names of branches to measure, separated by commas.")]
 

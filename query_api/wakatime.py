@@ -24,7 +24,7 @@ from query_api.models_wakatime import (
 )
 from query_api.named_ranges import ALL_TIME, day_named, named_dates, range_key
 from query_api.openapi import KEY, OPTIONAL_KEY, answers
-from query_api.parameters import Day, Name, RangeAsked, RangeName, Username
+from query_api.parameters import Day, ProjectName, RangeAsked, RangeName, Username
 from query_api.ranges import measure_range
 from query_api.streaming import stream_list
 from query_api.summaries_report import day_range
@@ -42,7 +42,7 @@ _COMPAT: Final = PREFIXES[2]
 _DEFAULT_RANGE: Final = "last_7_days"
 _ALWAYS: Final = Span(MIN_TIME_US, MAX_TIME_US)
 _EVERY_DAY: Final = range(MIN_TIME_US // DAY_US - 1, MAX_TIME_US // DAY_US + 2)
-Project = Annotated[Name, Query(description="The exact name of one project to measure.")]
+Project = Annotated[ProjectName, Query(description="The exact name of one project to measure.")]
 
 _RANGES: Final = "A range by its name, in any case, or a year or month, in days of the user's zone."
 
@@ -88,7 +88,7 @@ def wakatime_projects(
     services: UsedServices,
     caller: AnyCaller,
     username: Username,
-    q: Annotated[Name, Query(description="Part of the projects' names, in any case.")] = None,
+    q: Annotated[ProjectName, Query(description="Part of the projects' names, in any case.")] = None,
 ) -> Response:
     """List a user's projects, in WakaTime's form."""
     user = find_shown(services, caller, username)

@@ -2,6 +2,7 @@ from urllib.parse import quote
 
 import pytest
 
+from schemas.normalise import MAX_KEY_BYTES
 from tests import oracle_ranges
 from tests.query_api.past import random_past, seen
 from tests.query_api.world import DAY, NOON, SECOND, beat, beats
@@ -100,6 +101,28 @@ def test_details_of_some_projects_alone(world, ada):
     world.send(ada[0], *(beat(NOON, project=name) for name in ("a", "ab", "b c", "d")))
     shown = answer(world, "/projects/details", projects="a, b c ,,gone")
     assert [p["name"] for p in shown["projects"]] == ["a", "b c"]
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/api/v1/users/ada/project/{}", '"total_seconds":30,'),
+        ("/api/v1/users/ada/heartbeats/spans?project={}", '"duration":30}'),
+        ("/api/v1/users/ada/stats?filter_by_project={}", '"total_seconds":30,'),
+        ("/api/v1/users/ada/stats/last_7_days?project={}", '"total_seconds":30.0,'),
+        ("/api/v1/users/ada/all_time_since_today?project={}", '"total_seconds":30.0,'),
+        ("/api/v1/users/ada/summaries?range=yesterday&project={}", '"total_seconds":30.0}'),
+        ("/api/hackatime/v1/users/current/summaries?start=yesterday&end=yesterday&project={}", '"total_seconds":30,'),
+        ("/api/compat/wakatime/v1/users/ada/stats?project={}", '"total_seconds":30.0,'),
+        ("/api/compat/wakatime/v1/users/ada/projects?q={}", '"total":1,'),
+    ],
+)
+def test_the_longest_name_that_is_stored_may_be_asked_for(world, ada, path, shown):
+    name = "p" * MAX_KEY_BYTES
+    world.send(ada[0], beats(NOON - DAY, 0, 30, project=name), beats(NOON - DAY, 200))
+    answered = world.get(path.format(name), ada[1])
+    assert answered.status_code == 200, answered.text
+    assert shown in answered.text
 
 
 @pytest.mark.parametrize("name", ["stats", "a/stats", "trust_factor", "x/trust_factor", "50%", "a b", "ünïcode/+&?#"])
