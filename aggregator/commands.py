@@ -168,11 +168,11 @@ class CommandRunner:
 
     def _remove(self, user_id: int) -> Answer:
         """Refuse the user's keys first, then erase the heartbeats; a crash between the two repeats the command."""
-        self._batches.forget_user(user_id)
         with self._shard.writing() as connection:
             remove_user(connection, user_id, _now_us())
             _delete_rows(connection, user_id)
             connection.execute(sa.delete(last_values).where(last_values.c.user_id == user_id))
+        self._batches.forget_user(user_id)  # not before there is a tombstone: a refused removal drops nothing
         return {"heartbeats": erase_user(self._shard, self._lake, user_id)}
 
 

@@ -8,12 +8,12 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
-from aggregator import service
+from aggregator import commands, service
 from heartline.settings import read_settings
 from heartline.status import read_status
-from schemas.record import FORMAT_VERSION, Compact, Kind, Rebuild, Record, compress, heartbeat_records
+from schemas.record import FORMAT_VERSION, Compact, Kind, Rebuild, Record, RemoveUser, compress, heartbeat_records
 from schemas.tables import alarms
-from storage.errors import GapError, StandstillError
+from storage.errors import GapError, StandstillError, UnavailableError
 from storage.log.sqlite import append_now
 from tests.aggregator.running import WITHIN_S, Running
 from tests.server import eventually
@@ -178,3 +178,19 @@ def test_a_command_that_cannot_be_read_stops_no_heartbeat_behind_it(running):
     offset = running.append(beat(NOON), beat(NOON + 60 * S))
     running.start().run_until(offset)
     assert running.aggregator.flush_now() == 2
+
+
+def test_heartbeats_of_a_user_whose_removal_was_refused_are_counted(running, monkeypatch):
+    def away(*_):
+        raise UnavailableError("The stats database is unavailable: canceling statement due to lock timeout.")
+
+    with running.following():
+        with monkeypatch.context() as during:
+            during.setattr(commands, "remove_user", away)
+            refused = running.command(RemoveUser(1))
+            assert running.is_counted(refused)
+        assert running.is_counted(running.append(beat(NOON), beat(NOON + S)))
+    error, _ = running.result(refused)
+    assert "lock timeout" in error
+    with running.database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT sum(rows) FROM lake_files").scalar() == 2
