@@ -87,6 +87,7 @@ class CommandRunner:
             self._counter.forget()
             self._shard.refresh()
             if self._shard.offset < record.offset:  # else it was applied: only the answer to its COMMIT was lost
+                self.rebuilder.give_up(record.offset)
                 self._finish(record.offset, {}, storable(str(error)))
         else:
             if answer is not None:

@@ -26,6 +26,7 @@ class _UnderWay:
         self.repaired: Final = repaired
         self.left = deque(left)
         self.users = 0
+        self.error: str | None = None
 
 
 class Rebuilder:
@@ -56,9 +57,14 @@ class Rebuilder:
         repaired = repair(self._shard, self._lake, self._flush, job)
         one = [] if job.user_id is None else [Scope(job.user_id, job.user_id)]
         left = one or scopes(self._shard.database, self._lake, within=owned_by(self._shard))
+        self._now = _UnderWay(offset, job, repaired, left)  # before the COMMIT, whose answer may get lost
         with self._shard.writing(offset) as connection:
             store_result(connection, self._shard, offset, None)
-        self._now = _UnderWay(offset, job, repaired, left)
+
+    def give_up(self, offset: int) -> None:
+        """Forget the rebuild that the command at `offset` would have begun: it was refused."""
+        if self._now is not None and self._now.offset == offset:
+            self._now = None
 
     def go_on(self) -> bool:
         """Compute the next users, in one transaction; False where no rebuild is under way. Raises `FencedError`.
@@ -68,19 +74,28 @@ class Rebuilder:
         now = self._now
         if now is None:
             return False
-        error = None
+        if self._shard.offset < now.offset:  # the COMMIT that begins it did not happen: the command comes again
+            self._now = None
+            return False
+        if now.left and now.error is None:
+            self._compute_next(now)
+        if now.error is not None or not now.left:
+            with self._shard.writing() as connection:
+                answer: Answer = {"repaired": now.repaired, "users": now.users} if now.error is None else {}
+                conclude(connection, self._shard, now.offset, answer, now.error)
+            self._now = None
+        return True
+
+    def _compute_next(self, now: _UnderWay) -> None:
         try:
-            now.users += rebuild_scope(self._shard, self._lake, now.left.popleft(), now.job.days)
+            now.users += rebuild_scope(self._shard, self._lake, now.left[0], now.job.days)
         except FencedError:
             raise
         except Exception as failure:
             logger.exception("The rebuild is given up")
-            error = str(failure)
+            now.error = str(failure)
             self._shard.refresh()
-        self._counter.forget()  # it may hold what was wrong
-        if error is not None or not now.left:
-            with self._shard.writing() as connection:
-                answer: Answer = {"repaired": now.repaired, "users": now.users} if error is None else {}
-                conclude(connection, self._shard, now.offset, answer, error)
-            self._now = None
-        return True
+        else:
+            now.left.popleft()
+        finally:
+            self._counter.forget()  # it may hold what was wrong

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import threading
 import time
 from contextlib import closing, contextmanager
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from aggregator import rebuilding
 from aggregator.service import Aggregator, AggregatorConfig
 from aggregator.verify import findings
 from heartline.owner import RefusedError
@@ -25,10 +27,13 @@ from schemas.record import (
 )
 from schemas.tables import RUNNING, command_results, metadata
 from storage.directory import Directory, NewUser
+from storage.errors import UnavailableError
 from storage.history import History
 from storage.lake.folder import FolderLake
 from storage.log.sqlite import SqliteLogReader, append_now
 from storage.stats import Database
+from storage.stats.shard import Shard
+from tests.server import eventually
 from tests.stored import DAY, NOON, S, beat
 
 ANN, BOB = 1, 2
@@ -576,4 +581,78 @@ def test_rebuilds_wait_for_each_other_and_other_commands_do_not(place, small_par
             pass
     assert [error for _, error in answers(place)] == [None, None, None]
     assert RUNNING not in {answer for answer, _ in answers(place)}
+    assert place.found() == []
+
+
+def test_a_rebuild_of_everyone_that_fails_half_way_says_so_though_the_database_is_away(place, small_parts, monkeypatch):
+    place.run("UPDATE segments SET duration_us = 5")
+    append_now(place.log_path, [command_record(Rebuild())])
+
+    def away(*_):
+        raise UnavailableError("The stats database is unavailable: it starts again.")
+
+    with place.aggregator() as aggregator:
+        assert aggregator.step()  # takes the command
+        with monkeypatch.context() as during:
+            during.setattr(rebuilding, "rebuild_scope", away)
+            during.setattr(Shard, "refresh", away)
+            with pytest.raises(UnavailableError):
+                aggregator.step()
+        while aggregator.step():
+            pass
+    ((_, error),) = answers(place)
+    assert error == "The stats database is unavailable: it starts again."
+
+
+def test_a_rebuild_that_is_done_says_so_though_the_database_was_away_at_its_end(place, monkeypatch):
+    append_now(place.log_path, [command_record(Rebuild(ANN))])
+
+    def away(*_):
+        raise UnavailableError("The stats database is unavailable: it starts again.")
+
+    with place.aggregator() as aggregator:
+        assert aggregator.step()  # takes the command
+        with monkeypatch.context() as during:
+            during.setattr(rebuilding, "conclude", away)
+            with pytest.raises(UnavailableError):
+                aggregator.step()
+        while aggregator.step():
+            pass
+    assert answers(place) == [('{"repaired": 0, "users": 1}', None)]
+
+
+@pytest.mark.parametrize("away_after", [False, True])
+def test_a_rebuild_whose_begin_was_committed_without_an_answer_is_done_and_says_so(place, monkeypatch, away_after):
+    place.run("UPDATE segments SET duration_us = 5")
+    writing, refresh, lost = Shard.writing, Shard.refresh, []
+
+    @contextmanager
+    def without_answer(shard, offset=None):
+        before = shard.offset
+        with writing(shard, offset) as connection:
+            yield connection
+        if offset is not None and not lost:
+            lost.append(offset)
+            shard.offset = before
+            raise UnavailableError("The stats database is unavailable: the connection is lost.")
+
+    def later(shard):
+        if away_after and len(lost) == 1:
+            lost.append(shard.offset)
+            raise UnavailableError("The stats database is unavailable: it starts again.")
+        refresh(shard)
+
+    append_now(place.log_path, [command_record(Rebuild())])
+    monkeypatch.setattr(Shard, "writing", without_answer)
+    monkeypatch.setattr(Shard, "refresh", later)
+    stop = threading.Event()
+    with place.aggregator() as aggregator:
+        following = threading.Thread(target=aggregator.run, args=[stop])
+        following.start()
+        done = [('{"repaired": 0, "users": 2}', None)]
+        answered = eventually(lambda: answers(place), done, 30)
+        stop.set()
+        following.join(30)
+    assert lost
+    assert answered == done
     assert place.found() == []
