@@ -102,20 +102,20 @@ def write_compacted(
     return differences
 
 
-def finish_compaction(shard: Shard, lake: Lake, compaction: Compaction, differences: Sequence[Difference]) -> bool:
-    """Let the new file count instead of the old ones, and repair what differs; tell whether anything did.
+def finish_compaction(shard: Shard, lake: Lake, compaction: Compaction, differences: Sequence[Difference]) -> None:
+    """Repair what differs, then let the new file count instead of the old ones: no later audit would look again.
 
-    A difference is logged as an error; caches of stats are then wrong. Raises `FencedError`, `StorageError`.
+    A difference is logged as an error; caches of stats are then wrong, also after a failure. Raises `FencedError`,
+    `StorageError`.
     """
-    with shard.writing() as connection:
-        catalog.publish(connection, shard, [compaction.merged.path])
-        catalog.retire(connection, [file.path for file in compaction.old])
-    recover(shard, lake)
     for difference in differences:
         logger.error("ALARM: stats differ from the heartbeats and are repaired: %s", difference)
     for user_id in sorted({difference.user_id for difference in differences}):
         rebuild(shard, lake, user_id)
-    return bool(differences)
+    with shard.writing() as connection:
+        catalog.publish(connection, shard, [compaction.merged.path])
+        catalog.retire(connection, [file.path for file in compaction.old])
+    recover(shard, lake)
 
 
 def give_up(shard: Shard, lake: Lake) -> None:

@@ -81,8 +81,11 @@ class Upkeep:
         compaction = begin_compaction(self._shard, self._due.pop(0))
 
         def finish(differences: list[Difference]) -> None:
-            if finish_compaction(self._shard, self._lake, compaction, differences):
-                self._forget()
+            try:
+                finish_compaction(self._shard, self._lake, compaction, differences)
+            finally:
+                if differences:
+                    self._forget()
 
         self._rewriting.start(lambda: write_compacted(compaction, self._shard.database, self._lake, stop), finish)
         return True

@@ -172,6 +172,54 @@ def test_what_the_audit_repairs_is_not_spoiled_by_what_was_held_in_memory(runnin
     assert list(verify(running.database, running.lake)) == []
 
 
+def falsify(running):
+    with running.database.writing() as connection:
+        wrong = sa.update(segments).where(segments.c.dimension == 0)
+        connection.execute(wrong.values(duration_us=1))
+
+
+def test_what_the_audit_finds_is_repaired_though_the_lake_deletes_nothing_then(running, monkeypatch):
+    fill(running)
+
+    def away(_):
+        raise UnavailableError("The lake cannot be reached.")
+
+    with running.following():
+        assert running.is_counted(running.append(beat(NOON + 900 * S), user_id=8))
+        falsify(running)
+        monkeypatch.setattr(running.lake, "delete", away)
+        overdue(running)
+        once = ["dead"] * 4 + ["live"]
+        assert eventually(lambda: states(running), once, WITHIN_S) == once
+        assert running.is_counted(running.append(beat(NOON + 1000 * S), user_id=8))
+        monkeypatch.undo()
+    assert list(verify(running.database, running.lake)) == []
+
+
+def test_a_repair_that_fails_half_way_is_gone_on_with_and_not_spoiled_by_what_was_held_in_memory(running, monkeypatch):
+    monkeypatch.setattr(compaction, "_AUDIT_ROWS", 1)  # a slice for each user
+    rebuild, failed = compaction.rebuild, []
+
+    def fail_once_for_8(shard, lake, user_id):
+        if user_id == 8 and not failed:
+            failed.append(user_id)
+            raise UnavailableError("The lake cannot be reached.")
+        return rebuild(shard, lake, user_id)
+
+    monkeypatch.setattr(compaction, "rebuild", fail_once_for_8)
+    fill(running)
+    with running.following():
+        for user_id in (7, 8):
+            assert running.is_counted(running.append(beat(NOON + 1000 * S), user_id=user_id))
+        falsify(running)
+        overdue(running)
+        assert eventually(lambda: failed, [8], WITHIN_S) == [8]
+        assert running.is_counted(running.append(beat(NOON + 1010 * S), user_id=7))
+        overdue(running)
+        assert eventually(lambda: states(running), ["live"], WITHIN_S) == ["live"]
+    assert list(verify(running.database, running.lake)) == []
+
+
 def test_the_log_is_trimmed_although_compaction_fails(tmp_path, stats_url, caplog):
     running = Running(tmp_path, stats_url, log_keep_s=0)
     fill(running)
