@@ -140,29 +140,36 @@ class KafkaLogWriter:
 
     async def _connect(self) -> None:
         """Make a producer, for as long as it takes."""
-        while self._producer is None:
-            producer = AIOKafkaProducer(
-                **self._topic.options(),
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=0,  # measured: records gather while a request is under way, a linger only adds to each
-                max_batch_size=_MAX_BATCH_BYTES,
-                metadata_max_age_ms=_METADATA_AGE_MS,
-                request_timeout_ms=int(self._deadline_s * 1000),
-            )
+        while True:
             try:
-                async with asyncio.timeout(_START_DEADLINES * self._deadline_s * len(self._topic.servers)):
-                    await producer.start()
-                    partitions = len(await producer.partitions_for(self._topic.name))
-                self._shards = self._shards or partitions
-                self._producer = producer
-            except (TimeoutError, KafkaError, OSError) as error:
-                logger.error("%s", await unreachable(self._topic, error))  # noqa: TRY400 - one line
-            finally:
-                if self._producer is not producer:
-                    await _give_up(producer)
-            if self._producer is None:
+                self._producer = await self._connected()
+            except Exception as error:  # noqa: BLE001 - whatever it is, such as no certificate now, nobody else connects
+                logger.error("%s", error)  # noqa: TRY400 - one line
                 await asyncio.sleep(_RETRY_S)
+            else:
+                return
+
+    async def _connected(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._topic.options(),
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,  # measured: records gather while a request is under way, a linger only adds to each
+            max_batch_size=_MAX_BATCH_BYTES,
+            metadata_max_age_ms=_METADATA_AGE_MS,
+            request_timeout_ms=int(self._deadline_s * 1000),
+        )
+        try:
+            async with asyncio.timeout(_START_DEADLINES * self._deadline_s * len(self._topic.servers)):
+                await producer.start()
+                partitions = len(await producer.partitions_for(self._topic.name))
+        except BaseException as error:
+            await _give_up(producer)
+            if isinstance(error, (TimeoutError, KafkaError, OSError)):
+                raise await unreachable(self._topic, error) from error
+            raise
+        self._shards = self._shards or partitions
+        return producer
 
 
 async def _give_up(producer: AIOKafkaProducer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from storage.log import kafka_reader, kafka_writer
 from storage.log.kafka import KafkaSecurity, KafkaTopic, shard_of
 from storage.log.kafka_topics import add_partitions, describe_topic
 from storage.log.kafka_writer import KafkaLogWriter, append_now
+from tests.kafka.broker import PASSWORD, USERNAME
 from tests.storage.logs import MIB, KafkaLog, append_all, read_all, record, wait_until
 
 DEADLINE_S = 2.0
@@ -89,6 +91,26 @@ def test_a_short_absence_of_the_broker_is_sat_out_by_writer_and_reader(log, kafk
                 stored = {r.offset: r.value for r in reader.read(1, MIB)}
         assert reader.end() == 6  # repeated by the producer, stored once
     assert [stored[offset] for offset in offsets] == [b"%d" % n for n in range(5)]
+
+
+def test_a_writer_connects_again_although_its_certificate_was_away_when_it_tried(log, kafka_broker, tmp_path, caplog):
+    certificate, elsewhere = tmp_path / "certificate.pem", tmp_path / "elsewhere.pem"
+    shutil.copy(kafka_broker.folder / "certificate.pem", certificate)
+    security = KafkaSecurity("SASL_SSL", username=USERNAME, password=PASSWORD, cafile=certificate)
+    topic = KafkaTopic.parse(f"kafka://127.0.0.1:{kafka_broker.secure_port}/{log.topic.name}", security)
+
+    async def scenario():
+        writer = KafkaLogWriter(topic, max_queued_bytes=MIB, deadline_s=DEADLINE_S)
+        await writer.ready()
+        with kafka_broker.frozen():
+            await refused(writer, b"a")
+            certificate.rename(elsewhere)
+        await asyncio.to_thread(wait_until, lambda: "certificates cannot be used" in caplog.text)
+        elsewhere.rename(certificate)
+        await until_taken(writer, b"b")
+        await writer.close()
+
+    asyncio.run(scenario())
 
 
 def test_what_waits_for_a_frozen_broker_is_bounded(log, kafka_broker):
@@ -326,6 +348,9 @@ def test_what_others_wrote_comes_as_a_heartbeat_record_that_cannot_be_decoded(lo
         (b"me", None, []),
         (b"7", b"x", [("heartline", b"")]),
         (b"7", b"y", [("other", b"z")]),
+        (b"7", b"v", [("heartline", None)]),
+        (b"7" * 30, b"w", [("heartline", bytes((Kind.HEARTBEATS, FORMAT_VERSION)))]),  # no id has so many digits
+        (b"7" * 5000, b"u", [("heartline", bytes((Kind.HEARTBEATS, FORMAT_VERSION)))]),
     ]
 
     async def sending():
@@ -339,7 +364,7 @@ def test_what_others_wrote_comes_as_a_heartbeat_record_that_cannot_be_decoded(lo
     with log.reader() as reader:
         assert read_all(reader) == [
             StoredRecord(n, 0, Kind.HEARTBEATS, FORMAT_VERSION, value)
-            for n, value in enumerate([b"{}", b"", b"x", b"y"], 1)
+            for n, value in enumerate([b"{}", b"", b"x", b"y", b"v", b"w", b"u"], 1)
         ]
 
 
