@@ -6,14 +6,14 @@ import time
 import sqlalchemy as sa
 
 from schemas.tables import alarms
-from storage.errors import GapError, StandstillError
+from storage.errors import GapError, LossError, StandstillError
 from storage.stats.shard import Shard
 
 logger = logging.getLogger(__name__)
 
 
 class Alarm:
-    """One shard's alarm. Its owner raises and clears it; a command accepts the gap that it is about."""
+    """One shard's alarm. Its owner raises and clears it; a command accepts the gap, or the loss, that it is about."""
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
@@ -47,6 +47,12 @@ class Alarm:
             with self._shard.writing() as connection:
                 connection.execute(sa.delete(alarms).where(self._mine))
             self._raised = None
+
+    def is_loss_accepted(self) -> bool:
+        """Tell whether somebody has accepted the loss of lake files that the shard stands still for."""
+        accepted = sa.select(alarms.c.accepted).where(self._mine, alarms.c.reason.startswith(LossError.BEGINS))
+        with self._shard.database.reading() as connection:
+            return bool(connection.scalar(accepted))
 
     def skip_if_accepted(self, gap: GapError) -> bool:
         """Move the watermark over a gap that somebody has accepted; tell whether it was. Raises `FencedError`."""

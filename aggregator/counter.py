@@ -20,6 +20,7 @@ from schemas.heartbeat import Heartbeat
 from schemas.placeholders import LastValues, is_real
 from schemas.segment import CAP_US, Segment, insert
 from schemas.tables import users
+from storage.errors import LossError, StorageError, UnavailableError
 from storage.history import History
 from storage.stats import Database
 from storage.stats.segments import Groups, load_groups, load_last_values, segment_rows
@@ -195,7 +196,13 @@ class Counter:
         return _User(calendars, lifetime, window)
 
     def _entries(self, user_id: int, days: set[int]) -> list[Entry]:
-        entries = [(h.time_us, h.id, _keys(h)) for h in self._history.read_days(user_id, days)]
+        try:
+            stored = self._history.read_days(user_id, days)
+        except StorageError as error:
+            if isinstance(error, UnavailableError) and not isinstance(error.__cause__, FileNotFoundError):
+                raise  # a place that is away comes back by itself
+            raise LossError(error) from error
+        entries = [(h.time_us, h.id, _keys(h)) for h in stored]
         self._taken_in += len(entries)
         return entries
 

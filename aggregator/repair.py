@@ -2,12 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from aggregator.checks.lake import Double, check_files, doubles
+from aggregator.checks.lake import Damage, Double, check_files, doubles
 from aggregator.checks.tail import TailDamage, check_tail
 from aggregator.compact import erase_user, rewrite
 from aggregator.recompute import Days, owned_by, rows_of_users, scopes
@@ -45,6 +45,24 @@ def repair(shard: Shard, lake: Lake, flush: Callable[[], int], job: Job) -> int:
     if job.user_id is None:
         repaired += _finish_removals(shard, lake)
     return repaired + _drop_doubles(shard, lake, flush, job)
+
+
+def give_up_lost_files(shard: Shard, lake: Lake) -> None:
+    """Let files that are gone or damaged no longer count, whose loss is accepted; stats are for a rebuild to mend.
+
+    Raises `UnavailableError`, `FencedError`.
+    """
+    files = check_files(shard.database, lake, looked_after_by(shard))
+    _give_up(shard, lake, [damage for damage in files if not damage.readable])
+
+
+def _give_up(shard: Shard, lake: Lake, lost: Sequence[Damage]) -> None:
+    for damage in lost:
+        logger.warning("Given up: %s", damage.finding())
+    if lost:
+        with shard.writing() as connection:
+            catalog.retire(connection, sorted({damage.file.path for damage in lost}))
+        recover(shard, lake)
 
 
 def _repair_tail(shard: Shard, job: Job) -> int:
@@ -95,10 +113,7 @@ def _repair_files(shard: Shard, lake: Lake, job: Job) -> int:
         raise StorageError(f"Nothing is rebuilt. {lost[0].finding()}")
     for damage in damaged:
         logger.warning("Repaired: %s", damage.finding())
-    if lost:
-        with shard.writing() as connection:
-            catalog.retire(connection, sorted({damage.file.path for damage in lost}))
-        recover(shard, lake)
+    _give_up(shard, lake, lost)
     rewrite(shard, lake, sorted({damage.file for damage in damaged if damage.readable}))
     return len(damaged)
 

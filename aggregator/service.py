@@ -19,11 +19,12 @@ from aggregator.counter import Counter
 from aggregator.duty import FAILURES_OF_A_PLACE, Duty
 from aggregator.flush import begin_flush, finish_flush, write_files
 from aggregator.recover import leave_nothing_unfinished, recover
+from aggregator.repair import give_up_lost_files
 from aggregator.tzdata import apply_new_tzdata
 from aggregator.upkeep import Upkeep
 from schemas.record import FORMAT_VERSION, Kind, StoredRecord
 from schemas.tables import tail
-from storage.errors import FencedError, GapError, StandstillError, StoppedError
+from storage.errors import FencedError, GapError, LossError, StandstillError, StoppedError
 from storage.history import History
 from storage.lake import Lake
 from storage.log import LogReader
@@ -140,6 +141,13 @@ class Aggregator:
                 self._alarm.show(gap)
                 raise
             return True
+        except LossError as loss:
+            self._start_over()
+            if not self._alarm.is_loss_accepted():
+                self._alarm.show(loss)
+                raise
+            give_up_lost_files(self._shard, self._lake)
+            worked = True
         except StandstillError as error:
             self._alarm.show(error)
             raise

@@ -80,7 +80,7 @@ def _answer(database: Database, place: Place) -> Answer | None:
 def _refuse_standstill(database: Database, place: Place) -> None:
     """Raise `StandstillError` where the aggregator waits for somebody: the command would wait with it."""
     with database.reading() as connection:
-        mine = (alarms.c.log == place.log, alarms.c.shard == place.shard)
+        mine = (alarms.c.log == place.log, alarms.c.shard == place.shard, ~alarms.c.accepted)
         reason = connection.scalar(sa.select(alarms.c.reason).where(*mine))
     if reason is not None:
         raise StandstillError(

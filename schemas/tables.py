@@ -96,7 +96,7 @@ alarms = sa.Table(
     sa.Column("reason", _Text, nullable=False),
     sa.Column("raised_at_us", sa.BigInteger, nullable=False),
     sa.Column("gap_end", sa.BigInteger),  # the last offset that is gone; null: the reason is another one
-    sa.Column("accepted", sa.Boolean, nullable=False),  # of the gap, by a command
+    sa.Column("accepted", sa.Boolean, nullable=False),  # the gap, or the loss of lake files, by a command
 )
 """Shards that stand still, and why; gone when they go on."""
 

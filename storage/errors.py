@@ -37,6 +37,18 @@ class GapError(StandstillError):
         self.last = last
 
 
+class LossError(StandstillError):
+    """Heartbeats that counting must look at lie in a lake file that is gone or damaged."""
+
+    BEGINS: Final = "The heartbeats around a late one cannot be read"
+
+    def __init__(self, error: StorageError) -> None:
+        super().__init__(
+            f"{self.BEGINS}: {error} Put the file back from a backup, or give up the "
+            "heartbeats in it: `heartline rebuild --accept-loss`."
+        )
+
+
 class StoppedError(StorageError):
     """Told to stop in the midst of work that can begin again later."""
 

@@ -4,6 +4,7 @@ import datetime as dt
 from contextlib import closing
 from typing import Annotated, Final
 
+import sqlalchemy as sa
 import typer
 
 from heartline.options import with_settings
@@ -13,8 +14,9 @@ from heartline.settings import Settings, SettingsError
 from schemas.calendars import DAY_US, date_of, day_number
 from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from schemas.record import Command, Compact, Flush, Rebuild
-from schemas.tables import SCHEMA_VERSION
+from schemas.tables import SCHEMA_VERSION, alarms
 from storage.directory import Directory, DirectoryError
+from storage.errors import LossError
 from storage.stats import Database
 
 Username = Annotated[str | None, typer.Argument(help="One user; without it, all.")]
@@ -61,6 +63,8 @@ def rebuild(
     prepare_folders(settings)
     with closing(Database(settings.stats_url)) as database:
         user_id = None if username is None else _user_id(database, username)
+        if accept_loss:
+            accept_lost_files(database)
     _ask(settings, Rebuild(user_id, first_day, last_day, accept_loss), "Recomputing", user_id)
 
 
@@ -94,6 +98,12 @@ def migrate(settings: Settings) -> None:
 
 
 COMMANDS: Final = (verify, rebuild, flush, compact, status, migrate)
+
+
+def accept_lost_files(database: Database) -> None:
+    """Let shards go on that stand still for a lost file: no command reaches their owners before."""
+    with database.writing() as connection:
+        connection.execute(sa.update(alarms).where(alarms.c.reason.startswith(LossError.BEGINS)).values(accepted=True))
 
 
 def _ask(settings: Settings, command: Command, what: str, user_id: int | None = None) -> None:

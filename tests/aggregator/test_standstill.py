@@ -3,17 +3,21 @@
 import logging
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import duckdb
 import pytest
 import sqlalchemy as sa
 
 from aggregator import commands, service
+from aggregator.verify import verify
+from heartline.commands.upkeep import accept_lost_files
 from heartline.settings import read_settings
 from heartline.status import read_status
 from schemas.record import FORMAT_VERSION, Compact, Kind, Rebuild, Record, RemoveUser, compress, heartbeat_records
 from schemas.tables import alarms
 from storage.errors import GapError, StandstillError, UnavailableError
+from storage.history import History
 from storage.log.sqlite import append_now
 from tests.aggregator.running import WITHIN_S, Running
 from tests.server import eventually
@@ -194,3 +198,39 @@ def test_heartbeats_of_a_user_whose_removal_was_refused_are_counted(running, mon
     assert "lock timeout" in error
     with running.database.reading() as connection:
         assert connection.exec_driver_sql("SELECT sum(rows) FROM lake_files").scalar() == 2
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_off])
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_lost_file_that_a_late_heartbeat_needs_stops_the_shard_until_it_is_back_or_given_up(
+    running, caplog, damage, comes_back
+):
+    running.start().run_until(running.append(beat(NOON), beat(NOON + 60 * S)))
+    running.aggregator.flush_now()
+    running.aggregator.close()
+    (file,) = (running.lake.root / "heartbeats").rglob("*.parquet")
+    whole = file.read_bytes()
+    damage(file)
+    with running.following():
+        late = running.append(beat(NOON + 10 * S), user_id=1)
+        rebuild = running.command(Rebuild(accept_loss=not comes_back))
+        later = running.append(beat(NOON), user_id=2)
+        assert eventually(lambda: len(running.alarm()), 1, WITHIN_S) == 1
+        assert f"{file.name}" in running.alarm()[0]
+        assert running.counted() == late - 1
+        if comes_back:
+            file.write_bytes(whole)
+        else:
+            accept_lost_files(running.database)
+        assert running.is_counted(later)
+        assert eventually(lambda: running.result(rebuild)[1].startswith('{"repaired": '), True, WITHIN_S)
+        assert running.alarm() == []
+    assert len(lines(caplog, "ALARM")) == 1
+    assert list(verify(running.database, running.lake)) == []
+    counts = {True: {1: 3, 2: 1}, False: {1: 1, 2: 1}}[comes_back]
+    history = History(running.database, running.lake)
+    assert {user_id: len(history.read(user_id, 0, 1 << 61)) for user_id in (1, 2)} == counts

@@ -166,6 +166,25 @@ def test_records_that_are_gone_stop_counting_until_the_command_says_to_go_on(own
     assert read_alarm() is None
 
 
+def test_a_lost_file_that_a_late_heartbeat_needs_is_given_up_by_the_rebuild_that_accepts_its_loss(own_server):
+    account = own_server.new_account()
+    total = lambda: account.total(start_date="2017-01-01")  # noqa: E731 - read again and again
+    account.send({"entity": "a.py", "time": T}, {"entity": "a.py", "time": T + 60}, settle=False)
+    assert eventually(total, 60) == 60
+    assert own_server.stop() == 0
+    for file in own_server.data.rglob("*.parquet"):
+        file.unlink()
+    own_server.start()
+    account.send({"entity": "late.py", "time": T + 30}, settle=False)
+    read_alarm = lambda: json.loads(own_server.cli("status").stdout)["alarm"]  # noqa: E731 - read again and again
+    assert eventually(lambda: "--accept-loss" in (read_alarm() or ""), True)
+    assert "--accept-loss" in own_server.cli("rebuild", check=False).stderr
+    own_server.cli("rebuild", "--accept-loss")
+    account.send({"entity": "a.py", "time": T + 50}, settle=False)
+    assert eventually(total, 20) == 20
+    assert read_alarm() is None
+
+
 def test_connections_wait_while_the_front_starts_again(server):
     account = server.new_account()
     os.kill(children_of(server.process.pid)["front"], signal.SIGKILL)
