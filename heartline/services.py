@@ -20,7 +20,7 @@ from prometheus_client import start_http_server
 from heartline.places import FreeSpace
 from heartline.settings import Settings
 from storage.directory import Directory, KeyCache
-from storage.errors import BusyError, StorageError
+from storage.errors import BusyError
 from storage.stats import Database
 from storage.stats.closing import is_closing
 from storage.stats.sharding import refuse_other_number
@@ -243,7 +243,7 @@ async def _every(interval_s: float, action: Callable[[], Awaitable[None]], what:
             try:
                 await action()
                 failing = False
-            except (StorageError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, this is to be done again
                 if not failing:
                     logger.warning("%s cannot be checked: %s", what, error)
                 failing = True
