@@ -104,4 +104,5 @@ class _Followed:
 
     def _run(self) -> None:
         with self._open(self._reader, self._shards) as self._aggregator:
+            logger.info("Shard %d of log %s is ours.", self._reader.shard, self._reader.name)
             self._aggregator.run(self.stop)

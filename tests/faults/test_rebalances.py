@@ -1,5 +1,6 @@
 """Aggregators join, leave, are killed and frozen while heartbeats flow: shards move, each heartbeat counts once."""
 
+import re
 import signal
 from collections import Counter
 
@@ -18,6 +19,7 @@ MOST_MEMBERS = 4
 MOVED_WITHIN_S = 300  # a frozen member may hold a row, which PostgreSQL takes from it after 30 s; and a busy machine
 EACH_KIND = ("join", "freeze", "wake", "kill", "join", "freeze", "wake", "leave")
 FENCED = ("has another owner now", "was given to another aggregator")
+TAKEN_OR_LOST = re.compile(rf"Shard (\d+) of log \w+ (is ours|{'|'.join(FENCED)})")
 
 
 @pytest.fixture
@@ -52,6 +54,12 @@ def change_members(site, draw, kinds):
     changes = ", ".join(f"{kind} {count}" for kind, count in sorted(members.counts.items()))
     print(f"{members.counts.total()} changes: {changes}; {team.count()} heartbeats acknowledged, 0 lost, 0 double")
     assert members.counts.total() >= len(kinds)
+
+
+def shards_of(member):
+    """The shards that an aggregator has, by what it said last of each."""
+    last = {int(shard): what for shard, what in TAKEN_OR_LOST.findall(member.output())}
+    return {shard for shard, what in last.items() if what == "is ours"}
 
 
 class Members:
@@ -94,17 +102,26 @@ class Members:
         victim.end(signal.SIGKILL)
 
     def _freeze(self):
-        self._frozen.append(self._take())
-        self._frozen[-1].process.send_signal(signal.SIGSTOP)
+        """Freeze one that has shards: with none it could do no harm."""
+        member = self._take()
+        assert eventually(lambda: bool(shards_of(member)), True, MOVED_WITHIN_S), "a member without a shard"
+        member.process.send_signal(signal.SIGSTOP)
+        epochs = self._site.epochs()
+        self._frozen.append((member, {shard: epochs[shard] for shard in shards_of(member)}))
 
     def _wake(self):
         """Let one go on where it was, with shards that have other owners by now: it must be stopped by the fence."""
-        zombie = self._frozen.pop()
+        zombie, held = self._frozen.pop()
+        assert eventually(lambda: self._are_taken(held), True, MOVED_WITHIN_S), "nobody takes a frozen one's shards"
         already = len(zombie.output())
         zombie.process.send_signal(signal.SIGCONT)
         fenced = eventually(lambda: any(text in zombie.output()[already:] for text in FENCED), True, MOVED_WITHIN_S)
         assert fenced, f"nothing has stopped the zombie\n{zombie.output()[already:]}"
         self._awake.append(zombie)
+
+    def _are_taken(self, held):
+        epochs = self._site.epochs()
+        return all(epochs[shard] != epoch for shard, epoch in held.items())
 
     def _take(self):
         return self._awake.pop(self._draw.randrange(len(self._awake)))
