@@ -13,6 +13,7 @@ from storage.errors import FencedError, UnavailableError
 class OneReader:
     """A group that has one shard for this process, and the shard's reader; what they do is not asked for here."""
 
+    name = "log"
     shard = 5
     revoked = False
     closed = 0
