@@ -26,6 +26,8 @@ from storage.stats.closing import is_closing
 from storage.stats.sharding import refuse_other_number
 
 if TYPE_CHECKING:  # each process loads what it runs, and nothing else
+    from starlette.types import ASGIApp
+
     from aggregator.service import Aggregator, AggregatorConfig
     from ingest.app import IngestApp
     from storage.log import LogReader, Place
@@ -63,8 +65,9 @@ async def front(
         with closing(StatsReader(database)) as reader:
             status_bar = StatusBarApp(reader, keys, settings.statusbar_text, _now_us)
             async with aclosing(Forwarder(query_socket)) as forwarder:
-                app = Guard(Front(ingest, status_bar, forwarder), "front", access_log=settings.access_log)
-                await serve(app, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
+                app = _limited(Front(ingest, status_bar, forwarder), settings)
+                guarded = Guard(app, "front", access_log=settings.access_log)
+                await serve(guarded, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
 
 
 async def ingest(settings: Settings, listener: socket.socket, stop: asyncio.Event, ready: Ready) -> None:
@@ -75,7 +78,8 @@ async def ingest(settings: Settings, listener: socket.socket, stop: asyncio.Even
 
     space = FreeSpace(settings)
     async with _directory(settings) as (database, keys), _ingest(settings, database, keys, space) as app:
-        guarded = Guard(Metrics(IngestAlone(app, space.reason)), "ingest", access_log=settings.access_log)
+        limited = _limited(Metrics(IngestAlone(app, space.reason)), settings)
+        guarded = Guard(limited, "ingest", access_log=settings.access_log)
         await serve(guarded, listener, stop, ready, trusted_proxies=settings.trusted_proxies)
 
 
@@ -100,8 +104,9 @@ async def query(
     async with _directory(settings) as (database, keys):
         app = create_app(config, database, keys, History(database, open_lake(settings.lake_url)))
         proxies = _BEHIND_THE_FRONT if behind_front else settings.trusted_proxies
-        alone = QueryAlone(app.state.services.statusbar, app)
-        guarded = Guard(Metrics(alone, database), "query", access_log=settings.access_log and not behind_front)
+        alone = Metrics(QueryAlone(app.state.services.statusbar, app), database)
+        limited = alone if behind_front else _limited(alone, settings)  # the front has counted them
+        guarded = Guard(limited, "query", access_log=settings.access_log and not behind_front)
         await serve(guarded, listener, stop, ready, trusted_proxies=proxies)
 
 
@@ -181,6 +186,12 @@ def run_async(main: Coroutine[None, None, None]) -> None:
     """Run a service's coroutine on uvloop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
+
+
+def _limited(app: "ASGIApp", settings: Settings) -> "ASGIApp":
+    from heartline.throttle import throttled
+
+    return throttled(app, per_key=settings.limit_per_key, per_address=settings.limit_per_address)
 
 
 @asynccontextmanager

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1 << 20, ge=1 << 12, le=1 << 26, description="largest request body, in bytes")
     # About a second of full load on a slow disk; above it plugins keep their heartbeats and send them again.
     queue_bytes: int = Field(1 << 26, ge=1 << 20, le=1 << 32, description="bytes that may wait for the log before 503")
+    # People share addresses and have several editors: what is too many, the operator knows.
+    limit_per_key: int = Field(0, ge=0, le=1_000_000, description="requests a minute for each key; 0: no limit")
+    # As above.
+    limit_per_address: int = Field(0, ge=0, le=1_000_000, description="requests a minute for each address; 0: no limit")
     # Flush and compaction need room for one more copy of what they write.
     min_free: int = Field(1 << 28, ge=0, description="free bytes on disk below which ingest answers 503")
     # One day is the interval between most people's backups.

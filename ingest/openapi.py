@@ -13,7 +13,7 @@ from schemas.normalise import (
     MAX_USER_AGENT_BYTES,
     MIN_INTEGER,
 )
-from schemas.openapi import KEY, Object, always_answered, answer, reference
+from schemas.openapi import KEY, TOO_MANY, Object, always_answered, answer, reference
 
 _ERROR: Final = reference("ErrorAnswer")
 _REJECTED: Final = reference("Rejected")
@@ -112,6 +112,7 @@ _REFUSALS: Final[Object] = {
     "401": answer(401, "The API key is missing or unknown: `Invalid API key`.", _ERROR),
     "408": answer(408, "The request did not arrive in time: nothing was stored.", _ERROR),
     "413": answer(413, "The body is larger than the limit.", _ERROR),
+    "429": answer(429, TOO_MANY, _ERROR),
     "500": answer(500, "Something broke on our end.", _ERROR),
     "503": answer(503, "Nothing can be stored now: send it all again.", _ERROR),
 }

@@ -58,7 +58,8 @@ Send your API key as `Authorization: Bearer KEY`, as Basic, or as `?api_key=KEY`
 refused everywhere, also where none is needed.
 
 Every error is JSON: `{"error": "…"}`. Unknown paths are 404. A method that a path does not have is 405, `Allow` names
-those that it has; HEAD goes wherever GET does. 503 says with `Retry-After` when to try again.
+those that it has; HEAD goes wherever GET does. 503 says with `Retry-After` when to try again, and so does 429, which
+you only meet where the operator limits requests.
 
 Durations are sums of the gaps between heartbeats, each counted for at most two minutes. Instants are UTC where
 they name no zone. Dates and names that are empty count as not given.

@@ -51,7 +51,7 @@ def docs(request: Request) -> Response:
     return HTMLResponse(docs_page(request.app.openapi()))
 
 
-@router.get("/up", responses=answers(Health), tags=["health"])
+@router.get("/up", responses=answers(Health, is_limited=False), tags=["health"])
 def up(services: UsedServices) -> Response:
     """Tell that the service answers, and so does its database."""
     services.reader.ping()

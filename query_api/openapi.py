@@ -10,7 +10,7 @@ from ingest.openapi import INGEST_PATHS, INGEST_SCHEMAS
 from query_api import models, models_days, models_projects, models_wakatime
 from query_api.config import PLUGINS_PREFIX, PREFIXES
 from schemas import openapi
-from schemas.openapi import REF, SECURITY_SCHEMES, Object, always_answered, answer, reference
+from schemas.openapi import REF, SECURITY_SCHEMES, TOO_MANY, Object, always_answered, answer, reference
 
 Responses = dict[int | str, dict[str, Any]]
 """FastAPI's `responses`; Any: OpenAPI objects have no one type."""
@@ -45,15 +45,20 @@ _ERRORS: Final = {
     403: "The user shows their stats to nobody else.",
     404: "There is no such user.",
     422: "A parameter cannot be used; the error says which and why.",
+    429: TOO_MANY,
     500: "Something broke on our end.",
     503: "The database is unavailable, or too much is being computed.",
 }
 
 
-def answers(model: type, *errors: int, not_found: type = models.ErrorAnswer) -> Responses:
-    """Describe a route's answers: `model` as JSON, these errors, and 400, 500 and 503, which every route may give."""
+def answers(model: type, *errors: int, not_found: type = models.ErrorAnswer, is_limited: bool = True) -> Responses:
+    """Describe a route's answers: `model` as JSON, these errors, and 400, 500 and 503, which every route may give.
+
+    `is_limited`: 429 as well, where the operator limits requests.
+    """
     described: Responses = {200: answer(200, str(model.__doc__), reference(model.__name__))}
-    for status in sorted({400, *errors, 500, 503}):
+    limits = (429,) if is_limited else ()
+    for status in sorted({400, *errors, *limits, 500, 503}):
         body = not_found if status == 404 else models.ErrorAnswer
         described[status] = answer(status, _ERRORS[status], reference(body.__name__))
     return described

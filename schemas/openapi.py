@@ -26,6 +26,9 @@ SECURITY_SCHEMES: Final[Object] = {
     "api_key": {"type": "apiKey", "in": "query", "name": "api_key", "description": "The API key."},
 }
 
+TOO_MANY: Final = "More requests than the operator allows for a key or an address; by default there is no limit."
+"""What 429 says of itself."""
+
 _HEADERS: Final[Object] = {
     "Retry-After": {
         "description": "Seconds to wait before asking again.",
@@ -34,7 +37,7 @@ _HEADERS: Final[Object] = {
     },
     "WWW-Authenticate": {"description": "How to give a key.", "required": True, "schema": {"type": "string"}},
 }
-_HEADERS_OF: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_HEADERS_OF: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
 def reference(name: str) -> Object:

@@ -1,7 +1,15 @@
 """The directory: who may send and read, and with which keys. Keys are kept as SHA-256 only."""
 
 from storage.directory.cache import KeyCache
-from storage.directory.directory import Changes, Directory, KeyInfo, bump_version, remove_user, set_zone
+from storage.directory.directory import (
+    Changes,
+    Directory,
+    KeyInfo,
+    bump_version,
+    hash_key,
+    remove_user,
+    set_zone,
+)
 from storage.directory.fields import DirectoryError, NewUser
 
 __all__ = [
@@ -12,6 +20,7 @@ __all__ = [
     "KeyInfo",
     "NewUser",
     "bump_version",
+    "hash_key",
     "remove_user",
     "set_zone",
 ]

@@ -90,6 +90,13 @@ def test_every_error_is_described_in_the_one_shape(document, operations):
         assert operation["responses"]["503"]["headers"]["Retry-After"], path
 
 
+def test_every_operation_that_can_be_limited_says_so(operations):
+    limited = {
+        path for path, o in operations.items() if "Retry-After" in o["responses"].get("429", {}).get("headers", ())
+    }
+    assert limited == operations.keys() - {("get", "/up")}
+
+
 def test_the_docs_page_shows_every_operation_the_ways_to_give_a_key_and_types(server, operations):
     text = server.http.get("/docs").text
     for method, path in operations:

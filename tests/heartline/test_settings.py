@@ -47,6 +47,8 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch):
         ("lookups", "nobody"),
         ("statusbar_text", "medium"),
         ("max_body_bytes", "1"),
+        ("limit_per_key", "-1"),
+        ("limit_per_address", "1000001"),
         ("flush_rows", "0"),
         ("flush_interval", "0"),
         ("access_log", "perhaps"),
