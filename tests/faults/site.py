@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import signal
 import subprocess
 import sys
 import time
@@ -40,7 +41,8 @@ class Site(Cluster):
     def __init__(self, folder, broker, stats_url, **environment):
         topic = KafkaTopic.parse(broker.url(f"site-{uuid.uuid4().hex[:8]}"))
         create_topic(topic, SHARDS, 1)
-        super().__init__(folder, topic.url, stats_url, **environment)
+        shown = {"PYTHONFAULTHANDLER": "1"}  # SIGABRT shows where a process waits
+        super().__init__(folder, topic.url, stats_url, **shown, **environment)
         Database(stats_url, migrate=True).close()
         self.stats_url = stats_url
         self.http = None
@@ -99,12 +101,22 @@ class Site(Cluster):
         """Begin a command that may fail."""
         return subprocess.Popen(
             [HEARTLINE, *arguments],
-            env=self.environment | {"PYTHONFAULTHANDLER": "1"},  # SIGABRT shows where it waits
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def where_all_wait(self):
+        """End the aggregators by a signal at which Python shows all stacks; give those, and what PostgreSQL does."""
+        activity = self.query("SELECT pid, state, wait_event, pg_blocking_pids(pid), query FROM pg_stat_activity")
+        aggregators = self.of_role("aggregate")
+        for service in aggregators:
+            service.process.send_signal(signal.SIGABRT)
+            service.process.wait(DONE_WITHIN_S)
+        stacks = "\n".join(f"{service.log.stem}: {service.output()[-12_000:]}" for service in aggregators)
+        return "\n".join(map(str, activity)) + f"\n{self.epochs()}\n{stacks}"
 
     def epochs(self):
         """How often each shard was taken."""

@@ -116,7 +116,7 @@ class Members:
         already = len(zombie.output())
         zombie.process.send_signal(signal.SIGCONT)
         fenced = eventually(lambda: any(text in zombie.output()[already:] for text in FENCED), True, MOVED_WITHIN_S)
-        assert fenced, f"nothing has stopped the zombie\n{zombie.output()[already:]}"
+        assert fenced, f"nothing has stopped {zombie.log.stem}\n{self._site.where_all_wait()}"
         self._awake.append(zombie)
 
     def _are_taken(self, held):
