@@ -26,13 +26,6 @@ _TYPES: Final = {
 _FEW: Final = 200
 """Rows up to which arrays cost less; from a thousand on, COPY does, by far."""
 
-_FROZEN_AFTER_S: Final = 30  # as idle_in_transaction_session_timeout, which does not see a COPY
-_END_FROZEN: Final = sa.text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND usename = current_user AND state = 'active' "
-    "AND wait_event = 'ClientRead' AND query LIKE 'COPY %' AND query_start < now() - make_interval(secs => :seconds)"
-)
-
 Row = tuple[Any, ...]  # Any: each column has a type of its own
 
 
@@ -70,12 +63,6 @@ def _from_arrays(table: sa.Table) -> str:
 def _replacing(table: sa.Table) -> str:
     changed = ", ".join(f"{c.name} = excluded.{c.name}" for c in table.columns if not c.primary_key)
     return f"ON CONFLICT ({_names(table.primary_key.columns)}) DO UPDATE SET {changed}"
-
-
-def end_frozen_copies(connection: sa.Connection) -> None:
-    """End connections whose COPY has waited for long for its client: they hold locks, and no timeout would end them."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_END_FROZEN, {"seconds": _FROZEN_AFTER_S})
 
 
 def _copy(connection: sa.Connection, table: sa.Table, into: str, rows: Iterable[Row]) -> None:

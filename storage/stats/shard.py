@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from schemas import tables
 from storage.errors import FencedError, StorageError
-from storage.stats.copying import end_frozen_copies
 from storage.stats.database import Database
+from storage.stats.frozen import end_frozen
 from storage.stats.sharding import store_number, stored_number, take_turns
 
 
@@ -40,7 +40,7 @@ class Shard:
         c = tables.shards.c
         mine = sa.and_(c.log == log, c.shard == number)
         with database.writing() as connection:
-            end_frozen_copies(connection)
+            end_frozen(connection)
             take_turns(connection)
             _refuse_other_logs(connection, log)
             shards = _number_of_shards(connection, log, number, shards)

@@ -91,12 +91,12 @@ def hurry():
     """Shorten what a test would otherwise wait for: sessions, transactions that stand still, duties put off."""
     from aggregator import duty, upkeep
     from storage.log import kafka_group
-    from storage.stats import copying, engines
+    from storage.stats import engines, frozen
 
     session_s = float(os.environ[SESSION_S])
     kafka_group.KafkaGroup = functools.partial(kafka_group.KafkaGroup, session_timeout_s=session_s)
     engines._POSTGRES_SETTINGS["idle_in_transaction_session_timeout"] = "2s"
-    copying._FROZEN_AFTER_S = 2
+    frozen._FROZEN_AFTER_S = 2
     duty._FIRST_DELAY_S = upkeep._INTERVAL_S = 0.5
 
 

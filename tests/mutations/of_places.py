@@ -316,9 +316,9 @@ FAULTS = (
         ("tests/aggregator/test_replaced.py",),
     ),
     Mutant(
-        "an owner that is frozen within a COPY keeps its shard",
+        "an owner that is frozen within a statement keeps its shard",
         "storage/stats/shard.py",
-        "            end_frozen_copies(connection)\n",
+        "            end_frozen(connection)\n",
         "",
         ("tests/storage/test_shard.py",),
     ),

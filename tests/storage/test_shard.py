@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from schemas.tables import meta, shards
 from storage.errors import FencedError, StorageError
-from storage.stats import Database, copying
+from storage.stats import Database
+from storage.stats import frozen as frozen_connections
 from storage.stats.shard import Shard
 from tests.server import eventually
 
@@ -83,18 +84,59 @@ def test_a_database_refuses_another_log(database):
         Shard.take(database, "second")
 
 
-def test_an_owner_that_is_frozen_within_a_copy_does_not_keep_its_shard(postgres, monkeypatch):
-    monkeypatch.setattr(copying, "_FROZEN_AFTER_S", 0)
+def within_a_copy(frozen):
+    frozen.pgconn.exec_(b"COPY meta FROM STDIN")
+    return "ClientRead"
+
+
+def between_the_messages_of_a_statement(frozen):
+    """As one whose parameters fill the socket: the statement has come, its end has not."""
+    frozen.pgconn.enter_pipeline_mode()
+    frozen.pgconn.send_query_params(b"SELECT 1", None)
+    frozen.pgconn.send_flush_request()
+    frozen.pgconn.flush()
+    return "ClientRead"
+
+
+def before_an_answer_that_it_does_not_take(frozen):
+    frozen.pgconn.send_query(b"SELECT repeat('x', 1000) FROM generate_series(1, 1000000)")
+    return "ClientWrite"
+
+
+@pytest.mark.parametrize(
+    "stand_still", [within_a_copy, between_the_messages_of_a_statement, before_an_answer_that_it_does_not_take]
+)
+def test_an_owner_that_is_frozen_within_a_statement_does_not_keep_its_shard(postgres, monkeypatch, stand_still):
+    monkeypatch.setattr(frozen_connections, "_FROZEN_AFTER_S", 0)
     url = postgres.new_url()
     with Database(url) as database, contextlib.closing(psycopg.connect(url)) as frozen:
         Shard.take(database, "log")
         frozen.execute("UPDATE shards SET epoch = epoch")
-        copy = frozen.cursor().copy("COPY meta FROM STDIN")
-        copy.__enter__()
-        waits = f"SELECT wait_event FROM pg_stat_activity WHERE pid = {frozen.info.backend_pid}"
+        waits_for = stand_still(frozen)
+        waits = f"SELECT state, wait_event FROM pg_stat_activity WHERE pid = {frozen.info.backend_pid}"
+        seen = ("active", waits_for)
         with database.statements() as connection:
-            assert eventually(lambda: connection.exec_driver_sql(waits).scalar(), "ClientRead") == "ClientRead"
+            assert eventually(lambda: tuple(connection.exec_driver_sql(waits).one()), seen) == seen
         assert Shard.take(database, "log").epoch == 2
-        with pytest.raises(psycopg.OperationalError, match="terminat"):
-            copy.__exit__(None, None, None)
+        with database.statements() as connection:
+            assert connection.exec_driver_sql(waits).all() == []
+    postgres.drop(url)
+
+
+@pytest.mark.parametrize("locks", ["SELECT 1", "UPDATE shards SET epoch = epoch"])
+def test_who_reads_for_long_or_has_just_begun_is_left_alone(postgres, monkeypatch, locks):
+    """Slow readers lock nothing; whoever writes has half a minute."""
+    monkeypatch.setattr(frozen_connections, "_FROZEN_AFTER_S", 0 if locks == "SELECT 1" else 30)
+    url = postgres.new_url()
+    with Database(url) as database, contextlib.closing(psycopg.connect(url)) as slow:
+        Shard.take(database, "log", 0)
+        slow.execute(locks)
+        before_an_answer_that_it_does_not_take(slow)
+        waits = f"SELECT wait_event FROM pg_stat_activity WHERE pid = {slow.info.backend_pid}"
+        with database.statements() as connection:
+            assert eventually(lambda: connection.exec_driver_sql(waits).scalar(), "ClientWrite") == "ClientWrite"
+        with database.writing() as connection:
+            frozen_connections.end_frozen(connection)
+        with database.statements() as connection:
+            assert connection.exec_driver_sql(waits).scalar() == "ClientWrite"
     postgres.drop(url)
