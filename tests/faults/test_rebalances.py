@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -16,6 +17,7 @@ __all__ = ["draw"]  # a fixture is found by its name here
 
 USERS = SHARDS  # neighbours in their ids: one in each shard
 MOST_MEMBERS = 4
+ROUND = 20
 MOVED_WITHIN_S = 300  # a frozen member may hold a row, which PostgreSQL takes from it after 30 s; and a busy machine
 EACH_KIND = ("join", "freeze", "wake", "kill", "join", "freeze", "wake", "leave")
 FENCED = ("has another owner now", "was given to another aggregator")
@@ -42,17 +44,22 @@ def test_nothing_is_lost_or_doubled_in_200_changes_of_members(site, draw):
 
 
 def change_members(site, draw, kinds):
-    """Change them as `kinds` say (None: any); after each, what was acknowledged shows within a minute or so."""
-    accounts = site.accounts(USERS)
-    members = Members(site, draw)
-    with Team(accounts, draw.random(), pause_s=0.3) as team:
-        for kind in kinds:
-            members.change(kind)
-            checks.every_acknowledged_heartbeat_is_listed_once(team, draw.choice(accounts), within_s=MOVED_WITHIN_S)
-        members.wake_all()
-        site.everything_adds_up(team)
+    """Change them as `kinds` say (None: any); after each, what was acknowledged shows within a minute or so.
+
+    The checks are naive and their cost grows with the heartbeats: so there are new users every `ROUND` changes.
+    """
+    members, acknowledged = Members(site, draw), 0
+    for start in range(0, len(kinds), ROUND):
+        accounts = site.accounts(USERS)
+        with Team(accounts, draw.random(), pause_s=0.3) as team:
+            for kind in kinds[start : start + ROUND]:
+                members.change(kind)
+                checks.every_acknowledged_heartbeat_is_listed_once(team, draw.choice(accounts), within_s=MOVED_WITHIN_S)
+            members.wake_all()
+            site.everything_adds_up(team)
+            acknowledged += team.count()
     changes = ", ".join(f"{kind} {count}" for kind, count in sorted(members.counts.items()))
-    print(f"{members.counts.total()} changes: {changes}; {team.count()} heartbeats acknowledged, 0 lost, 0 double")
+    print(f"{members.counts.total()} changes: {changes}; {acknowledged} heartbeats acknowledged, 0 lost, 0 double")
     assert members.counts.total() >= len(kinds)
 
 
@@ -78,6 +85,7 @@ class Members:
         getattr(self, f"_{kind}")()
         assert eventually(lambda: self._site.epochs() != before, True, MOVED_WITHIN_S), f"no shard moved: {kind}"
         self.counts[kind] += 1
+        print(f"{time.strftime('%H:%M:%S')} change {self.counts.total()}: {kind}", flush=True)
 
     def wake_all(self):
         while self._frozen:
