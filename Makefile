@@ -31,8 +31,8 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Several processes: the tests mostly wait for the servers that they start. A file stays together, slow ones come first.
-WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+# Two processes: the tests mostly wait for the servers that they start. A file stays together, slow ones come first.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(BIN)/pytest $(WORKERS) $(ARGS)

@@ -232,10 +232,15 @@ class Aggregator:
     def _finish(self, *, in_doubt: bool) -> None:
         """Count, flush and clear away what there is time for; what fails now is left for the next start."""
         deadline = time.monotonic() + self._config.stop_within_s
-        for act in (lambda: self._drain(deadline), self.flush_now, lambda: give_up(self._shard, self._lake)):
+        for act in (lambda: self._drain(deadline), self._flush_and_clear):
             if time.monotonic() < deadline:
                 in_doubt = not self._try_last(act, in_doubt=in_doubt)
         self.close()
+
+    def _flush_and_clear(self) -> None:
+        """Leave the lake as it counts. Where it is away, the flush says so, and nothing more is asked of it."""
+        self.flush_now()
+        give_up(self._shard, self._lake)
 
     def _try_last(self, act: Callable[[], object], *, in_doubt: bool) -> bool:
         """Do the last of something; False after a failure that leaves doubt about what the database has."""
