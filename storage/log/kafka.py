@@ -17,7 +17,8 @@ from storage.errors import StorageError
 
 _URL: Final = re.compile(r"kafka://(?P<servers>[^/?#]+)/(?P<name>[A-Za-z0-9._-]{1,249})")
 _HEADER: Final = "heartline"  # value: kind, format version; one byte each
-_USER_ID: Final = re.compile(rb"[0-9]{1,18}")  # fits into 64 bits, whoever wrote it
+_USER_ID: Final = re.compile(rb"[0-9]{1,19}")
+_MAX_USER_ID: Final = (1 << 63) - 1
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -104,6 +105,6 @@ def stored_record(offset: int, key: bytes | None, value: bytes | None, headers: 
     """
     kind, version, user_id = int(Kind.HEARTBEATS), FORMAT_VERSION, 0
     facts = next((fact for name, fact in headers if name == _HEADER), None) or b""  # a header may have no value
-    if len(facts) == 2 and key is not None and _USER_ID.fullmatch(key):
+    if len(facts) == 2 and key is not None and _USER_ID.fullmatch(key) and int(key) <= _MAX_USER_ID:
         kind, version, user_id = facts[0], facts[1], int(key)
     return StoredRecord(offset + 1, user_id, kind, version, value or b"")
