@@ -20,7 +20,7 @@ from schemas.heartbeat import Heartbeat
 from schemas.placeholders import LastValues, is_real
 from schemas.segment import CAP_US, Segment, insert
 from schemas.tables import users
-from storage.errors import LossError, StorageError, UnavailableError
+from storage.errors import LossError, StorageError, UnavailableError, VanishedError
 from storage.history import History
 from storage.stats import Database
 from storage.stats.segments import Groups, load_groups, load_last_values, segment_rows
@@ -199,7 +199,7 @@ class Counter:
         try:
             stored = self._history.read_days(user_id, days)
         except StorageError as error:
-            if isinstance(error, UnavailableError) and not isinstance(error.__cause__, FileNotFoundError):
+            if isinstance(error, UnavailableError) and not isinstance(error, VanishedError):
                 raise  # a place that is away comes back by itself
             raise LossError(error) from error
         entries = [(h.time_us, h.id, _keys(h)) for h in stored]

@@ -13,6 +13,10 @@ class UnavailableError(StorageError):
     """The place cannot take or give data now. Nothing was acknowledged; trying again is right (HTTP 503)."""
 
 
+class VanishedError(UnavailableError):
+    """Lake files that the database lists are missing, however often the list is read again."""
+
+
 class LockedError(StorageError):
     """Another process owns this place."""
 

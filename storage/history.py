@@ -11,7 +11,7 @@ from schemas.calendars import DAY_US
 from schemas.heartbeat import Heartbeat
 from schemas.record import unpack_lines
 from schemas.tables import FileState, lake_files, tail
-from storage.errors import UnavailableError
+from storage.errors import VanishedError
 from storage.lake import Lake
 from storage.lake.reading import MEASURED, read_measured, read_user
 from storage.stats.database import Database
@@ -79,9 +79,12 @@ class History:
         return _while_files_vanish(attempt)
 
     def newest(
-        self, user_id: int, limit: int, to_us: int | None = None, days: Container[int] | None = None
+        self, user_id: int, limit: int, to_us: int | None = None, days: Callable[[], Container[int]] | None = None
     ) -> list[Heartbeat]:
-        """Read the last `limit` heartbeats before `to_us` (None: of all), ascending."""
+        """Read the last `limit` heartbeats before `to_us` (None: of all), ascending.
+
+        `days` is asked for each day whose files would be opened, and thus not at all where the tail has enough.
+        """
         end_us = _FOREVER_US if to_us is None else to_us
 
         def attempt() -> list[Heartbeat]:
@@ -90,7 +93,7 @@ class History:
             for day, of_day in sorted(_by_date(files).items(), reverse=True):
                 if sum(h.time_us >= (day + 1) * DAY_US for h in found) >= limit:
                     break
-                if days is None or day in days:
+                if days is None or day in days():
                     found += self._of_lake(of_day, user_id, -_FOREVER_US, end_us)
             return _ordered(found)[-limit:] if limit > 0 else []
 
@@ -202,8 +205,8 @@ def _frame(heartbeats: list[Heartbeat]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=MEASURED, orient="row")
 
 
-def _vanishing(error: FileNotFoundError) -> UnavailableError:
-    return UnavailableError(f"Lake files that the database lists are missing: {error}.")
+def _vanishing(error: FileNotFoundError) -> VanishedError:
+    return VanishedError(f"Lake files that the database lists are missing: {error}.")
 
 
 def _tail_rows(connection: sa.Connection, user_id: int, from_us: int, to_us: int) -> list[_TailRow]:

@@ -584,12 +584,13 @@ def test_rebuilds_wait_for_each_other_and_other_commands_do_not(place, small_par
     assert place.found() == []
 
 
+def away(*_):
+    raise UnavailableError("The stats database is unavailable: it starts again.")
+
+
 def test_a_rebuild_of_everyone_that_fails_half_way_says_so_though_the_database_is_away(place, small_parts, monkeypatch):
     place.run("UPDATE segments SET duration_us = 5")
     append_now(place.log_path, [command_record(Rebuild())])
-
-    def away(*_):
-        raise UnavailableError("The stats database is unavailable: it starts again.")
 
     with place.aggregator() as aggregator:
         assert aggregator.step()  # takes the command
@@ -606,9 +607,6 @@ def test_a_rebuild_of_everyone_that_fails_half_way_says_so_though_the_database_i
 
 def test_a_rebuild_that_is_done_says_so_though_the_database_was_away_at_its_end(place, monkeypatch):
     append_now(place.log_path, [command_record(Rebuild(ANN))])
-
-    def away(*_):
-        raise UnavailableError("The stats database is unavailable: it starts again.")
 
     with place.aggregator() as aggregator:
         assert aggregator.step()  # takes the command

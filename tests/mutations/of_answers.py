@@ -261,7 +261,7 @@ ANSWERS = (
     Mutant(
         "the newest heartbeat is looked for in everybody's files",
         "storage/history.py",
-        "                if days is None or day in days:",
+        "                if days is None or day in days():",
         "                if True:",
         ("tests/query_api/test_others_files.py",),
     ),

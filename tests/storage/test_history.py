@@ -136,6 +136,22 @@ def test_a_file_that_vanished_since_the_snapshot_means_a_new_snapshot(store, rea
     assert lake.compacted > 0
 
 
+def test_days_are_asked_for_where_a_file_would_be_opened_and_nowhere_else(store):
+    asked = []
+
+    def no_days():
+        asked.append(True)
+        return ()
+
+    store.append(7, beat(NOON))
+    flush_tail(store.shard, store.lake)
+    store.append(7, beat(NOON + DAY))
+    assert [h.time_us for h in store.history.newest(7, 1, None, no_days)] == [NOON + DAY]
+    assert asked == []
+    assert [h.time_us for h in store.history.newest(7, 2, None, no_days)] == [NOON + DAY]
+    assert asked == [True]
+
+
 def test_files_that_stay_missing_are_an_error_and_not_a_loop(store):
     store.append(7, beat(NOON))
     flush_tail(store.shard, store.lake)
