@@ -20,6 +20,8 @@ _BEYOND_US: Final = 10**_MAX_MAGNITUDE
 """In place of what is larger, so that nothing computes with exponents that a client wrote: in no range."""
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+# As Rails reads them: 1/2/2026 is the first of February, and 1/31/2026 no date.
+_DAY_FIRST: Final = re.compile(r"(?<!\d)(\d\d?)([-/.])(\d\d?)\2(\d{4})(?!\d)", re.ASCII)
 _COMPACT_DATE: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)
 _FRACTION: Final = re.compile(r"(?<=:\d\d:\d\d)[.,](\d+)", re.ASCII)
 _LOST_PLUS: Final = re.compile(r"(:\d\d(?:[.,]\d+)?(?: GMT)?) ((?:0\d|1[0-4]):?[0-5]\d)\b", re.ASCII)
@@ -125,6 +127,7 @@ def _date_us(text: str) -> int:
     if not text or len(text) > _MAX_TEXT:
         raise InstantError(_DATE_HELP)
     text = _FROM_GMT.sub("", _COMMENT.sub("", text))  # dateutil would take "GMT+2" for two hours behind
+    text = _DAY_FIRST.sub(r"\4-\3-\1", text)
     fraction = _FRACTION.search(text)
     whole = _FRACTION.sub("", text, count=1)
     try:

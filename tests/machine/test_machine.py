@@ -236,6 +236,8 @@ class Machine(RuleBasedStateMachine):
             self.pipeline.command("verify", person.account.username)
         total_us = sum(oracle.total_us(oracle.accepted(person.heartbeats)) for person in self.people)
         assert self.pipeline.everybodys_seconds() == oracle.seconds(total_us)
+        if self.pipeline.counts["examples"] % 20 == 0:
+            tell(self.pipeline)  # an hour's run shows that it goes on
 
     def _person(self, who):
         return self.people[who % len(self.people)]
@@ -319,7 +321,11 @@ def run(pipeline, disturbances, seed_number=None, **how):
     try:
         run_state_machine_as_test(chosen, settings=settings(**how))
     finally:
-        print(", ".join(f"{what}: {number}" for what, number in sorted(pipeline.counts.items())))
+        tell(pipeline)
+
+
+def tell(pipeline):
+    print(", ".join(f"{what}: {number}" for what, number in sorted(pipeline.counts.items())), flush=True)
 
 
 @pytest.fixture

@@ -121,6 +121,17 @@ def test_a_text_that_needs_todays_date_is_no_date(text):
         parse_time(text)
 
 
+@pytest.mark.parametrize("text", ["01.02.2026", "1/2/2026", "01-02-2026 00:00", "Sunday, 1.2.2026, 00:00:00", "2026-02-01"])
+def test_the_day_comes_first_where_the_year_comes_last(text):
+    assert parse_time(text) == parse_when(text) == 1_769_904_000 * 10**6
+
+
+@pytest.mark.parametrize("text", ["01/31/2026", "1.13.2026 10:00"])
+def test_a_month_that_comes_first_is_refused_rather_than_read_now_and_then(text):
+    with pytest.raises(InstantError):
+        parse_time(text)
+
+
 @pytest.mark.parametrize("zone", ["CET", "EST", "XYZ"])
 def test_the_names_of_zones_are_refused_rather_than_guessed(zone):
     with pytest.raises(InstantError, match=zone):
