@@ -124,7 +124,7 @@ class CommandRunner:
             case RetryLetter():
                 self._letters.retry(command, offset)
             case DropLetter():
-                answer = {"dropped": self._letters.drop(command)}
+                self._letters.drop(command, offset)
         return answer
 
     def _finish(self, offset: int, answer: Answer, error: str | None = None) -> None:

@@ -39,14 +39,14 @@ class Letters:
 
         self._batches.recount(StoredRecord(offset, found.user_id, found.kind, FORMAT_VERSION, found.value), settle)
 
-    def drop(self, letter: DropLetter) -> int:
-        """Delete one; return how many there were. Raises `NoLetterError`."""
+    def drop(self, letter: DropLetter, offset: int) -> None:
+        """Delete one, and say so at the offset of the command. Raises `NoLetterError`."""
         row = _Row(letter.log, letter.shard, letter.offset)
-        with self._shard.writing() as connection:
+        with self._shard.writing(offset) as connection:
             dropped = connection.execute(sa.delete(dead_letters).where(*row.condition())).rowcount
-        if not dropped:
-            raise row.unknown()
-        return dropped
+            if not dropped:
+                raise row.unknown()
+            store_result(connection, self._shard, offset, {"dropped": dropped})
 
 
 class _Row(NamedTuple):

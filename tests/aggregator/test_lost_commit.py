@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from aggregator.verify import verify
-from schemas.record import heartbeat_records
-from schemas.tables import shards
+from schemas.record import DropLetter, Kind, Record, command_record, heartbeat_records
+from schemas.tables import command_results, dead_letters, shards
 from storage.stats import Database
 from tests.aggregator.test_property import S, check, utc
 from tests.aggregator.world import World, heartbeat, sent
@@ -83,3 +83,19 @@ def test_a_flush_whose_commit_has_no_answer_loses_and_doubles_nothing(world, cut
     world.flush()
     check(world, ZONE, beats)
     assert list(verify(world.database, world.lake)) == []
+
+
+@pytest.mark.parametrize("cut", Cut)
+def test_a_dead_letter_is_dropped_once_and_said_so(world, cutter, url, cut):
+    letter = world.append([Record(world.user_id, Kind.HEARTBEATS, b"garbage")])
+    follow(world, url, letter)
+    with Database(url) as database, database.reading() as connection:
+        named = connection.execute(sa.select(dead_letters.c.log, dead_letters.c.shard, dead_letters.c.offset)).one()
+    cutter.cut_next(cut)
+    offset = world.append([command_record(DropLetter(*named), world.user_id)])
+    follow(world, url, offset)
+    assert cutter.cuts == 1
+    with Database(url) as database, database.reading() as connection:
+        assert connection.execute(sa.select(dead_letters)).all() == []
+        results = sa.select(command_results.c.answer, command_results.c.error)
+        assert connection.execute(results).all() == [('{"dropped": 1}', None)]

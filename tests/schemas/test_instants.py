@@ -121,7 +121,7 @@ def test_a_text_that_needs_todays_date_is_no_date(text):
         parse_time(text)
 
 
-@pytest.mark.parametrize("text", ["01.02.2026", "1/2/2026", "01-02-2026 00:00", "Sunday, 1.2.2026, 00:00:00", "2026-02-01"])
+@pytest.mark.parametrize("text", ["01.02.2026", "1/2/2026", "01-02-2026 00:00", "Sunday, 1.2.2026", "2026-02-01"])
 def test_the_day_comes_first_where_the_year_comes_last(text):
     assert parse_time(text) == parse_when(text) == 1_769_904_000 * 10**6
 
