@@ -8,6 +8,7 @@ import time
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.record import FORMAT_VERSION, Kind, StoredRecord
 from storage.errors import FencedError, GapError, StandstillError, StorageError, UnavailableError
@@ -183,6 +184,21 @@ def test_a_closed_reader_and_a_revoked_one_read_no_more(log):
         reader.close()
         with pytest.raises(UnavailableError, match="closed"):
             reader.read(0, MIB)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_a_broker_may_compress_what_it_keeps(kafka_broker, log, codec):
+    async def setting():
+        admin = AIOKafkaAdminClient(bootstrap_servers=list(log.topic.servers))
+        await admin.start()
+        named = ConfigResource(ConfigResourceType.TOPIC, log.topic.name, {"compression.type": codec})
+        await admin.alter_configs([named])
+        await admin.close()
+
+    asyncio.run(setting())
+    log.append_now([record(1, b"before"), record(1, b"x" * 100_000), record(1, b"after")])
+    with log.reader() as reader:
+        assert [(r.offset, len(r.value)) for r in read_all(reader)] == [(1, 6), (2, 100_000), (3, 5)]
 
 
 def test_a_users_records_are_in_the_users_shard_and_shards_get_equally_many_users(kafka_broker):
