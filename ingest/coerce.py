@@ -77,7 +77,16 @@ def _dependencies(_name: str, value: object) -> list[str]:
 
 
 def _as_json(value: object) -> object:
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    return json.dumps(_without_nuls(value)) if isinstance(value, dict | list) else value
+
+
+def _without_nuls(value: object) -> object:
+    r"""Take NULs out before they become `\u0000`, which looks like any other text."""
+    if isinstance(value, list):
+        return [_without_nuls(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_without_nuls(name): _without_nuls(inner) for name, inner in value.items()}
+    return value.replace("\0", "") if isinstance(value, str) else value
 
 
 def _reader(name: str, annotation: object) -> Callable[[str, object], object]:

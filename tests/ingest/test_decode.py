@@ -133,6 +133,7 @@ def test_a_hundred_are_taken_and_one_more_is_not(item):
         ("project", None, None),
         ("dependencies", "os", ["os"]),
         ("dependencies", ["os", None, 5, False, ["a"], {"b": None}], ["os", "5", "false", '["a"]', '{"b": null}']),
+        ("dependencies", ["o\0s", ["a\0", {"b\0": "\0c"}], "\\u0000"], ["os", '["a", {"b": "c"}]', "\\u0000"]),
         ("dependencies", 5, ["5"]),
         ("time", "1700000000.5", "1700000000.5"),
     ],
