@@ -61,10 +61,11 @@ class DayRange(msgspec.Struct):
 
 
 class FullData(msgspec.Struct):
-    """Today, on WakaTime's paths."""
+    """Today, on WakaTime's paths. `categories` is always empty: clients count it, and show the total below two."""
 
     grand_total: FullGrandTotal
     range: DayRange
+    categories: tuple[()] = ()
 
 
 class FullStatusBar(msgspec.Struct):

@@ -69,6 +69,7 @@ def statusbar(heartbeats, zone, now_us):
         "data": {
             "grand_total": grand_total(oracle.today_seconds(oracle.accepted(heartbeats), zone, now_us)),
             "range": day_range(zone, today, today),
+            "categories": [],
         },
     }
 

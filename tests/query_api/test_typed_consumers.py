@@ -131,6 +131,19 @@ def test_wakatime_cli_reads_both_spellings(world, key, path):
     assert answer["data"]["grand_total"]["text"] == "1 hr"
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"), [("statusbar/today", "1 hr"), ("status_bar/today", "49 mins coding, 10 mins browsing")]
+)
+def test_vscode_wakatime_in_a_browser(world, key, path, shown):
+    """Repository wakatime/vscode-wakatime: src/web/wakatime.ts, which fails where no list of categories is."""
+    today = asked(world, key, path)["data"]
+    assert not today.get("has_team_features")
+    output = today["grand_total"]["text"]
+    if len(today["categories"]) > 1:
+        output = ", ".join(f"{category['text']} {category['name']}" for category in today["categories"])
+    assert output == shown
+
+
 def test_widgets_of_status_bar_today(world, key):
     """Scripts for sketchybar and polybar take `digital` and `text`, cards the first project and all categories."""
     answer = asked(world, key, "status_bar/today")
