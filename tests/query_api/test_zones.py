@@ -7,12 +7,13 @@ import sqlalchemy as sa
 
 from query_api.streak import streak_days
 from schemas.tables import users
-from tests import oracle, oracle_answers, oracle_ranges, zones
+from tests import oracle, oracle_answers, oracle_ranges, oracle_wakatime, zones
 from tests.query_api.past import seen
 from tests.query_api.world import World, beat
 
 HACKATIME = "/api/hackatime/v1/users/current"
-DETAILED = "/api/compat/wakatime/v1/users/current/statusbar/today"
+WAKATIME = "/api/compat/wakatime/v1/users/current"
+DETAILED = f"{WAKATIME}/statusbar/today"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,32 @@ def test_a_week_and_its_days_end_with_the_day_that_it_is(lived, name):
         days = world.get(f"{HACKATIME}/summaries", key, params={"start": first, "end": today}).json()
         assert days == oracle_ranges.summaries(known, zone, first, today, today)
         assert world.get(DETAILED, key).json()["data"]["range"] == days["data"][-1]["range"]
+
+
+@pytest.mark.parametrize("days_since", [6, 7])
+@pytest.mark.parametrize("name", zones.DAYS)
+def test_weeks_that_begin_with_a_hard_day_or_right_after_it_are_the_oracles(lived, name, days_since):
+    """WakaTime's week begins six days ago, Hackatime's seven; where a day was skipped, on a day that is empty."""
+    world, people = lived
+    user, key, known = people[name]
+    zone, date = zones.case(name)
+    world.now_us = oracle_ranges.day_bounds(zone, date + dt.timedelta(days=days_since))[1] - 1
+    known = [{"category": "coding"} | h for h in known]  # the log leaves it out where it is this
+    named = {"user_id": user.user_id, "username": user.username}
+    whole = world.get(f"{WAKATIME}/stats/last_7_days", key).json()["data"]
+    assert _without_dates(whole) == oracle_wakatime.stats(known, named, zone, "last_7_days", world.now_us)
+    days = world.get(f"{WAKATIME}/summaries?range=last_7_days", key)
+    assert (days.status_code, days.json()) == oracle_wakatime.summaries_of_range(
+        known, zone, "last_7_days", world.now_us
+    )
+    week = world.get(f"{HACKATIME}/stats/last_7_days", key).json()["data"]
+    assert {bound: week[bound] for bound in ("start", "end")} == oracle_ranges.week_bounds(zone, world.now_us)
+    assert week["total_seconds"] == oracle_ranges.last_7_days(known, zone, world.now_us)["total_seconds"]
+    assert whole["total_seconds"] > 0
+
+
+def _without_dates(stats):
+    return {name: value for name, value in stats.items() if name not in ("created_at", "modified_at")}
 
 
 @pytest.mark.parametrize(
