@@ -183,6 +183,21 @@ def test_placeholders_take_the_newest_stored_value_of_their_project(bench):
     assert newest == {"p": ("Python", "dev"), "q": ("C", None)}
 
 
+def test_placeholders_take_each_value_from_the_newest_that_has_it_and_nobody_elses(bench):
+    bench.count(
+        bench.record(beat(0, project="p", language="Go", branch="main")),
+        bench.record(beat(60, project="p", language="Rust", branch="")),
+        bench.record(beat(120, project="p", language=None, branch=None)),
+        bench.record(beat(500, project="p", language="Zig", branch="theirs"), user_id=6),
+    )
+    waiting = {"language": "<<LAST_LANGUAGE>>", "branch": "<<LAST_BRANCH>>"}
+    late = beat(30, project="p", **waiting), beat(40, project="P", **waiting)  # newest by time, though later than these
+    for heartbeat in late:
+        bench.count(bench.record(heartbeat))
+    resolved = [(h.language, h.branch) for h in bench.stored() if h.id in {h.id for h in late}]
+    assert resolved == [("Rust", "main"), (None, None)]
+
+
 def test_the_bound_on_memory_changes_no_answer(bench):
     for n in range(60):
         users = [bench.record(beat(n * 30 - 45 * (n % 3), id=n + 1), user_id=user) for user in range(1, 30)]

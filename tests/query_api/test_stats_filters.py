@@ -288,6 +288,21 @@ def test_every_answer_has_the_streak_but_the_total_alone(world, ada):
     assert stats(world, "ada", **ALONE).keys() == {"total_seconds"}
 
 
+def test_a_streak_is_of_all_coding_whatever_is_left_out_of_the_lists(world, ada):
+    coding = [beats(NOON - day * DAY, *range(0, 960, 60), category="coding") for day in (1, 3)]
+    by_ai = beats(NOON - 2 * DAY, *range(0, 960, 60), category="AI Coding", project="agent", language="Go")
+    world.send(ada[0], *coding, by_ai)
+    everything = {"features": "languages,projects"}
+    whole = stats(world, "ada", **everything)
+    assert (whole["total_seconds"], whole["data"]["streak"]) == (3 * 900 + 2 * 120, 3)
+    without = stats(world, "ada", **everything, no_ai_coding="true")
+    assert (without["total_seconds"], without["data"]["streak"]) == (2 * 900 + 120, 3)
+    assert without["projects"] == [{"name": "heartline", "seconds": 2 * 900 + 120}]
+    assert [entry["name"] for entry in without["data"]["languages"]] == ["Python"]
+    limited = stats(world, "ada", **everything, no_ai_coding="true", filter_by_project="agent,heartline", limit="1")
+    assert (limited["projects"], limited["data"]["streak"]) == (without["projects"], 3)
+
+
 def test_too_many_long_computations_at_once_are_503_and_others_go_on(world, ada):
     world.send(ada[0], beats(YESTERDAY, 0, 60, project="a"), beats(YESTERDAY, 30, project="b"))
     services = world.app.state.services

@@ -1,6 +1,8 @@
 """Who may see what every route shows of a named user; the routes are those that the app has (semantics.md, 1 and 4)."""
 
 import asyncio
+import base64
+import re
 from contextlib import closing
 
 import pytest
@@ -15,10 +17,10 @@ UNKNOWN = (404, {"error": "User not found"})
 NO_KEY = (401, {"error": "Invalid API key"})
 
 
-def routes_of(world):
+def routes_of(described):
     """Every route that shows a user's figures to others, the name as {}."""
     routes = ["/api/summary?user_id={}"]
-    for path in world.app.openapi()["paths"]:
+    for path in described:
         if "{username}" in path and not path.endswith(PUBLIC):
             last = path.rpartition("/")[2]
             routes.append(path.replace("{username}", "{{}}").format(**FILLED) + QUERIES.get(last, ""))
@@ -26,10 +28,16 @@ def routes_of(world):
 
 
 @pytest.fixture(scope="module")
-def routes(tmp_path_factory, databases):
+def described(tmp_path_factory, databases):
+    """The paths of the app's own description."""
     folder = tmp_path_factory.mktemp("routes")
     with closing(World(folder, databases.new(folder))) as world:
-        found = routes_of(world)
+        return world.app.openapi()["paths"]
+
+
+@pytest.fixture(scope="module")
+def routes(described):
+    found = routes_of(described)
     assert {"/api/v1/badge/{}/app", "/api/v1/users/{}/heartbeats/spans", "/api/v1/users/{}/stats"} < set(found)
     assert len(found) > 14
     return found
@@ -107,3 +115,27 @@ def test_a_users_names_are_whole(world, routes, ask):
     with_time(world, "ann-marie", public_stats=False, slack_uid="U77")
     for part in ("ann", "ann-mari", "ann-marie ", "ANN-MARIE", "ann%", "U7", "u77"):
         assert ask(part) == everywhere(routes, UNKNOWN), part
+
+
+def test_every_route_that_knows_keys_refuses_a_wrong_one_and_takes_a_right_one_in_any_form(world, ada, described):
+    """A wrong header is refused beside a right query; where a key is needed, none is as bad as a wrong one."""
+    key = ada[1]
+    basic = base64.b64encode(f"{key}:".encode()).decode()
+    asked = 0
+    for path, operations in described.items():
+        if "get" not in operations or "security" not in operations["get"]:
+            continue
+        asked += 1
+        filled = re.sub(r"{[^}]*}", "current", path)
+        wrong = world.get(filled, "wrong", params={"api_key": key})
+        assert (wrong.status_code, wrong.json()) == NO_KEY, path
+        if {} not in operations["get"]["security"]:
+            none = world.get(filled)
+            assert (none.status_code, none.json()) == NO_KEY, path
+        for right in (
+            world.get(filled, key),
+            world.get(filled, params={"api_key": key}),
+            world.get(filled, headers={"Authorization": f"Basic {basic}"}),
+        ):
+            assert right.status_code != 401, path
+    assert asked > 30
