@@ -6,9 +6,9 @@ from typing import Annotated, Final, NamedTuple
 from fastapi import APIRouter, Query, Response
 
 from query_api import report
-from query_api.access import AnyCaller, Caller, Services, UsedServices
-from query_api.errors import ApiError, invalid_key, json_answer, user_not_found
-from query_api.lookup import find_named
+from query_api.access import AnyCaller, Services, UsedServices
+from query_api.errors import invalid_key, json_answer, user_not_found
+from query_api.lookup import find_shown
 from query_api.measuring import measure_boundary_aware, measure_close, measure_selection
 from query_api.models import OwnStats, Stats, TotalSeconds
 from query_api.openapi import KEY, OPTIONAL_KEY, answers, either
@@ -125,8 +125,7 @@ def user_stats(
     No key is needed for users who show their stats. Filters apply before gaps between heartbeats are measured.
     Long computations are bounded: 503 when there are too many at once.
     """
-    user = find_named(services, caller, username)
-    _refuse_strangers(user, caller)
+    user = find_shown(services, caller, username)
     is_total_alone, is_test = total_seconds == "true", test_param == "true"
     is_aware = is_test or (is_total_alone and boundary_aware == "true")
     selection = Selection(
@@ -182,12 +181,6 @@ def _unique_seconds(services: Services, asked: _Asked) -> int | None:
 
 def _measure(services: Services, user: User, span: Span, dimensions: Collection[Dimension]) -> Measured:
     return measure_range(services.reader, services.history, user.user_id, span, dimensions)
-
-
-def _refuse_strangers(user: User, caller: Caller) -> None:
-    known = caller.trusted_user
-    if not user.public_stats and (known is None or known.user_id != user.user_id):
-        raise ApiError(403, "user has disabled public stats")
 
 
 def _features(text: str | None) -> frozenset[str]:

@@ -61,10 +61,24 @@ ANSWERS = (
     ),
     Mutant(
         "private stats are shown to anyone",
-        "query_api/stats.py",
+        "query_api/lookup.py",
         "    if not user.public_stats and (known is None",
         "    if user.public_stats is None and (known is None",
         ("tests/query_api/test_stats.py",),
+    ),
+    Mutant(
+        "a badge is shown of anyone",
+        "query_api/badge.py",
+        "    user = find_shown(services",
+        '    user = __import__("query_api.lookup").lookup.find_named(services',
+        ("tests/query_api/test_who_may_see.py",),
+    ),
+    Mutant(
+        "a number is a username before it is an id",
+        "query_api/lookup.py",
+        "    user = user or directory.by_slack_uid(name) or directory.by_username(name)",
+        "    user = directory.by_username(name) or user or directory.by_slack_uid(name)",
+        ("tests/query_api/test_who_may_see.py",),
     ),
     Mutant(
         "a span ends at a gap of exactly the cap",

@@ -268,6 +268,13 @@ INGEST = (
         "            self._languages = dict.fromkeys([*self._languages, project], h.language)",
         ("tests/schemas/test_placeholders.py",),
     ),
+    Mutant(
+        "NULs stay within nested dependencies",
+        "ingest/coerce.py",
+        "json.dumps(_without_nuls(value))",
+        "json.dumps(value)",
+        ("tests/ingest/test_decode.py",),
+    ),
 )
 
 MUTANTS = (*ARITHMETIC, *DAYS, *INGEST)
