@@ -83,8 +83,17 @@ def test_a_private_user_is_shown_to_themselves_alone_by_whatever_name(world, ada
 
 
 def test_a_convicted_users_key_opens_no_more_than_none_does(world, routes, ask):
-    user, key = with_time(world, "red", trust_level="red")
+    user, key = with_time(world, "red", trust_level="red", email="red@example.org", slack_uid="URED")
     assert ask("red", key) == ask("red") == everywhere(routes, 200)
+    for path in (
+        "/api/v1/stats",
+        "/api/v1/users/lookup_email/red@example.org",
+        "/api/v1/users/lookup_slack_uid/URED",
+        "/api/v1/users/red/heartbeats?date=today",
+        "/api/v1/my/heartbeats",
+    ):
+        refused = world.get(path, key)
+        assert (refused.status_code, refused.json()) == NO_KEY, path
     world.directory.update(user.user_id, public_stats=False)
     assert ask("red", key) == ask("red") == everywhere(routes, HIDDEN)
 
