@@ -3,6 +3,9 @@
 import datetime as dt
 import functools
 import io
+import os
+import subprocess
+import sys
 import zoneinfo
 
 import pytest
@@ -222,3 +225,18 @@ def test_zones_are_those_of_the_pinned_data():
     assert all(is_zone(zone) for zone in ZONES)
     refused = ("", "utc ", "Mars/Olympus", "../etc/passwd", "posixrules", "localtime", "Asia/Kolkata\0")
     assert not any(is_zone(name) for name in refused)
+
+
+def test_zone_files_of_the_machine_are_never_asked(tmp_path):
+    """Two machines whose systems are of different age still cut the same days."""
+    (tmp_path / "Asia").mkdir()
+    (tmp_path / "Asia" / "Kolkata").write_bytes(oracle.zone_data("America/New_York"))
+    ask = "from schemas.calendars import day_period; print(day_period('Asia/Kolkata', 19_849).start_us)"
+    done = subprocess.run(
+        [sys.executable, "-c", ask],
+        env=os.environ | {"PYTHONTZPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) == (19_849 * 86_400 - 19_800) * 1_000_000
