@@ -269,6 +269,13 @@ INGEST = (
         ("tests/schemas/test_placeholders.py",),
     ),
     Mutant(
+        "blanks behind a control character stay outer ones of a project",
+        "schemas/normalise.py",
+        '(project if project.isprintable() else _CONTROL.sub("", project)).strip()',
+        '_CONTROL.sub("", project.strip())',
+        ("tests/schemas/test_normalise.py",),
+    ),
+    Mutant(
         "NULs stay within nested dependencies",
         "ingest/coerce.py",
         "json.dumps(_without_nuls(value))",

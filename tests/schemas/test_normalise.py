@@ -57,7 +57,15 @@ def test_only_a_file_named_test_txt_is_a_test_entry():
 
 @pytest.mark.parametrize(
     ("sent", "kept"),
-    [(" a\tb\x85c ", "abc"), ("\x00\x1f\x7f", ""), ("", ""), (None, None), ("a b", "a b"), ("ü ", "ü")],
+    [
+        (" a\tb\x85c ", "abc"),
+        ("\x00\x1f\x7f", ""),
+        ("", ""),
+        (None, None),
+        ("a b", "a b"),
+        ("ü ", "ü"),
+        ("\x01 a \x02", "a"),
+    ],
 )
 def test_projects_lose_control_characters_and_outer_blanks(sent, kept):
     assert stored(project=sent).project == kept
