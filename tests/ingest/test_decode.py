@@ -116,12 +116,14 @@ def test_a_hundred_are_taken_and_one_more_is_not(item):
         ("lines", "many", None),
         ("lines", "", None),
         ("lines", "1_0", None),
+        ("lines", "1\x002", 12),
         ("lines", True, 1),
         ("lines", [1], None),
         ("lines", {"a": 1}, None),
         ("lines", 1e300, int(1e300)),
         ("is_write", "true", True),
         ("is_write", "False", False),
+        ("is_write", "tr\0ue", True),
         ("is_write", "1", True),
         ("is_write", 0, False),
         ("is_write", 7, None),
@@ -136,6 +138,7 @@ def test_a_hundred_are_taken_and_one_more_is_not(item):
         ("dependencies", ["o\0s", ["a\0", {"b\0": "\0c"}], "\\u0000"], ["os", '["a", {"b": "c"}]', "\\u0000"]),
         ("dependencies", 5, ["5"]),
         ("time", "1700000000.5", "1700000000.5"),
+        ("time", "17000\x0000000", "1700000000"),
     ],
 )
 def test_values_of_another_type_are_read_as_what_they_mean(field, sent, read):

@@ -67,6 +67,13 @@ ANSWERS = (
         ("tests/query_api/test_stats.py",),
     ),
     Mutant(
+        "a test total's ends are not cut to seconds",
+        "query_api/stats.py",
+        "span if is_total_alone and not is_test else in_whole_seconds(span)",
+        "span if is_total_alone else in_whole_seconds(span)",
+        ("tests/query_api/test_stats_filters.py",),
+    ),
+    Mutant(
         "a badge is shown of anyone",
         "query_api/badge.py",
         "    user = find_shown(services",

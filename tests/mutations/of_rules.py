@@ -276,6 +276,13 @@ INGEST = (
         ("tests/schemas/test_normalise.py",),
     ),
     Mutant(
+        "NULs within a number spoil it",
+        "ingest/coerce.py",
+        'text = value.replace("\\0", "").strip()\n        return int',
+        "text = value.strip()\n        return int",
+        ("tests/ingest/test_decode.py",),
+    ),
+    Mutant(
         "NULs stay within nested dependencies",
         "ingest/coerce.py",
         "json.dumps(_without_nuls(value))",

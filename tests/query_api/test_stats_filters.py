@@ -207,10 +207,10 @@ class TestTestParam:
         assert [entry["name"] for entry in shown["languages"]] == ["js", "Other"]
 
     def test_the_range_is_cut_to_seconds_even_for_the_total_alone(self, world, ada):
-        world.send(ada[0], beats(YESTERDAY, 0.2, 60))
-        half = {"start_date": "2025-06-14T12:00:00.5Z"}
-        assert total(world, **half, test_param="true") == 60
-        assert total(world, **half) == 0
+        world.send(ada[0], beats(YESTERDAY, 0, 60.2))
+        half = {"end_date": "2025-06-14T12:01:00.5Z"}
+        assert total(world, **half, test_param="true") == stats(world, "ada", **half)["total_seconds"] == 0
+        assert total(world, **half) == total(world, **half, boundary_aware="true") == 60
 
 
 class TestNamesOfLanguages:
