@@ -198,6 +198,15 @@ def test_placeholders_take_each_value_from_the_newest_that_has_it_and_nobody_els
     assert resolved == [("Rust", "main"), (None, None)]
 
 
+def test_of_values_at_one_instant_the_greater_text_lends_in_whatever_order_they_came(bench):
+    for user_id, languages in ((1, ("Go", "Ada")), (2, ("Ada", "Go"))):
+        for number, language in enumerate(languages):
+            bench.count(
+                bench.record(beat(0, id=number + 1, project="p", language=language, branch="b"), user_id=user_id)
+            )
+    assert {row["user_id"]: row["language"] for row in bench.rows(last_values)} == {1: "Go", 2: "Go"}
+
+
 def test_the_bound_on_memory_changes_no_answer(bench):
     for n in range(60):
         users = [bench.record(beat(n * 30 - 45 * (n % 3), id=n + 1), user_id=user) for user in range(1, 30)]

@@ -276,6 +276,13 @@ INGEST = (
         ("tests/schemas/test_normalise.py",),
     ),
     Mutant(
+        "of two languages at one instant the first to come lends",
+        "aggregator/counter.py",
+        '(known_at_us is None or (at_us, value) > (known_at_us, known or ""))',
+        "(known_at_us is None or at_us > known_at_us)",
+        ("tests/aggregator/test_batch.py",),
+    ),
+    Mutant(
         "NULs within a number spoil it",
         "ingest/coerce.py",
         'text = value.replace("\\0", "").strip()\n        return int',
