@@ -21,6 +21,10 @@ from storage.stats.today import Today, TodayStatement
 _USERS_AT_ONCE: Final = 200
 """Users measured in one snapshot: 200 with 400 periods each stay well below a second."""
 
+_FIRST_US: Final = MIN_TIME_US // DAY_US * DAY_US
+_END_US: Final = -(-MAX_TIME_US // DAY_US) * DAY_US
+"""No accepted heartbeat lies outside, so no range needs to be wider; whole days, so that whole days stay whole."""
+
 _VALUES_AT_ONCE: Final = 10_000
 """Of a group's values in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
@@ -156,8 +160,7 @@ class StatsReader:
 
 def cover(span: Span) -> Cover:
     """Divide a range into whole UTC months, whole UTC days, and the parts of the days at its ends."""
-    # No accepted heartbeat lies outside, so no range needs to be wider.
-    start, end = max(span.from_us, MIN_TIME_US), min(span.to_us, MAX_TIME_US)
+    start, end = max(span.from_us, _FIRST_US), min(span.to_us, _END_US)
     if start >= end:
         return Cover([], [], [])
     first_day, last_day = -(-start // DAY_US), end // DAY_US

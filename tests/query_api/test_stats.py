@@ -1,5 +1,6 @@
 import pytest
 
+from schemas.instants import MAX_TIME_US, MIN_TIME_US
 from tests.query_api.world import DAY, NOON, OPERATORS_KEY, SECOND, beat, beats
 
 MIDNIGHT = NOON - DAY // 2
@@ -353,6 +354,15 @@ class TestOperator:
             world.send(user, beats(NOON, 0, 10 + number), beats(NOON - 40 * DAY, 0, 60))
         assert self.seconds(world, start_date="2025-06-01") == str(10 + 11 + 12 + 13 + 14)
         assert self.seconds(world) == str(10 + 11 + 12 + 13 + 14 + 5 * (60 + 120))
+
+    def test_sums_the_first_and_the_last_day_that_a_heartbeat_can_have(self, world, ada):
+        user, _ = ada
+        world.send(user, beats(MIN_TIME_US, 0, 10), beats(NOON, 0, 20), beats(MAX_TIME_US - 31 * SECOND, 0, 30))
+        for key in ({}, {"username": "ada"}):
+            assert self.seconds(world, start_date="2001-09-09", end_date="2001-09-09", **key) == "10"
+            assert self.seconds(world, start_date="2001-09-01", end_date="2026-01-01", **key) == "150"
+            assert self.seconds(world, start_date="2025-01-01", end_date="2033-06-30", **key) == "170"
+            assert self.seconds(world, start_date="2033-05-18", end_date="2033-05-18", **key) == "30"
 
     def test_hears_which_date_is_wrong(self, world):
         answer = world.get("/api/v1/stats", OPERATORS_KEY, params={"end_date": "nope"})
