@@ -11,6 +11,7 @@ from query_api.errors import ApiError
 from query_api.lookup import find_shown
 from query_api.measuring import measure_selection
 from query_api.models import ErrorAnswer
+from query_api.one_state import in_one_state
 from query_api.openapi import OPTIONAL_KEY, answers
 from query_api.parameters import MAX_PROJECT, Names, Username
 from query_api.selection import TOTAL, Selection
@@ -47,10 +48,8 @@ def badge(
 ) -> Response:
     """Draw a project's coding time of all times as an SVG. 400: it has none."""
     user = find_shown(services, caller, username)
-    name, seconds = _named(services, user.user_id, project)
-    further = {alias.strip() for alias in (aliases or "").split(",")} - {"", name}
-    if further:
-        seconds += _seconds(services, user.user_id, frozenset(further)) or 0
+    named = {alias.strip() for alias in (aliases or "").split(",")} - {""}
+    seconds = in_one_state(services, user.user_id, lambda: _with_aliases(services, user.user_id, project, named))
     if seconds <= 0:
         raise ApiError(400, "The project has no coding time yet")
     shown_label = _DEFAULT_LABEL if label is None else label
@@ -62,6 +61,12 @@ def time_text(seconds: int) -> str:
     """Say hours and minutes: "1h 5m", "2h 0m"; "20m" below an hour."""
     hours, minutes = divmod(seconds // 60, 60)
     return f"{hours}h {minutes}m" if hours else f"{minutes}m"
+
+
+def _with_aliases(services: Services, user_id: int, project: str, aliases: set[str]) -> int:
+    name, seconds = _named(services, user_id, project)
+    further = frozenset(aliases - {name})
+    return seconds + (_seconds(services, user_id, further) or 0) if further else seconds
 
 
 def _named(services: Services, user_id: int, project: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from query_api.access import KnownUser, Services, UsedServices
 from query_api.errors import json_answer
 from query_api.models import HeartbeatWindow, MostRecent
+from query_api.one_state import in_one_state
 from query_api.openapi import KEY, answers
 from query_api.parameters import Count, Name, When, Window, limit_of, window_of
 from query_api.ranges import measure_range, total_seconds
@@ -70,11 +71,15 @@ def my_heartbeats(
     listed = limit_of(limit)
     names = ("start" if start else "start_time", "end" if end else "end_time")
     window = window_of(start or start_time, end or end_time, names, services.clock())
-    if listed is None:
-        return _whole_window(services, user.user_id, window)
-    if window.is_given:
+    if listed is not None and not window.is_given:
+        return json_answer(_newest_of_all(services, user.user_id, listed))
+
+    def compute() -> Response:
+        if listed is None:
+            return _whole_window(services, user.user_id, window)
         return json_answer(_newest_of_window(services, user.user_id, window, listed))
-    return json_answer(_newest_of_all(services, user.user_id, listed))
+
+    return in_one_state(services, user.user_id, compute)
 
 
 @router.get("/heartbeats/most_recent", responses=answers(MostRecent, 401, 422), openapi_extra=KEY)

@@ -4,12 +4,13 @@ A scan reads four columns, of this user and of the days that have anything selec
 segment for each group (semantics.md, sections 4 and 6).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import polars as pl
 
 from query_api.access import Services
+from query_api.one_state import in_one_state
 from query_api.ranges import Measured, measure_range
 from query_api.selection import TOTAL, Selection, dimensions_for, from_segments, kept_categories
 from schemas.dimensions import Dimension
@@ -26,6 +27,15 @@ _SEGMENT: Final = (
 _COLUMNS: Final = {Dimension.LANGUAGE: "language", Dimension.PROJECT: "project"}
 _MORE_DAYS: Final = 8
 """Each further look back for an earlier heartbeat reads so many times as many days."""
+
+
+def measure_groups(services: Services, user_id: int, span: Span, dimensions: Collection[Dimension]) -> Measured:
+    """Measure all heartbeats of a span by `dimensions`, the total included in any case."""
+
+    def compute() -> Measured:
+        return measure_range(services.reader, services.history, user_id, span, dimensions)
+
+    return in_one_state(services, user_id, compute)
 
 
 def measure_selection(

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Path, Query, Response
 from query_api.access import AnyCaller, Services, UsedServices
 from query_api.errors import ApiError, json_answer
 from query_api.lookup import find_shown
+from query_api.measuring import measure_groups
 from query_api.models_projects import ProjectDetails, ProjectNames, ProjectsDetails
 from query_api.openapi import OPTIONAL_KEY, answers
 from query_api.parameters import MAX_PROJECT, Names, Username, When
-from query_api.ranges import Measured, measure_range
+from query_api.ranges import Measured
 from query_api.wording import whole_second
 from schemas.calendars import DAY_US
 from schemas.dimensions import Dimension
@@ -57,9 +58,7 @@ def project_names(
     default_us = (now_us // DAY_US - _RECENT_DAYS) * DAY_US
     from_us = _first_given({"since": since, "start": start, "start_date": start_date}, default_us)
     to_us = _first_given({"until": until, "until_date": until_date, "end": end, "end_date": end_date}, now_us)
-    measured = measure_range(
-        services.reader, services.history, user.user_id, Span(from_us, to_us + 1), (Dimension.PROJECT,)
-    )
+    measured = measure_groups(services, user.user_id, Span(from_us, to_us + 1), (Dimension.PROJECT,))
     return json_answer(ProjectNames(sorted(_projects(measured))))
 
 
@@ -134,8 +133,7 @@ def _year_before(now_us: int) -> int:
 
 
 def _details(services: Services, user: User, span: Span) -> list[ProjectDetails]:
-    wanted = (Dimension.PROJECT, Dimension.PROJECT_LANGUAGE)
-    measured = measure_range(services.reader, services.history, user.user_id, span, wanted)
+    measured = measure_groups(services, user.user_id, span, (Dimension.PROJECT, Dimension.PROJECT_LANGUAGE))
     languages: dict[str | None, set[str]] = defaultdict(set)
     for _, value in measured:
         if isinstance(value, tuple) and value[1]:

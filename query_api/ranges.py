@@ -18,8 +18,7 @@ def measure_range(
 ) -> Measured:
     """Measure by `dimensions`, the total included in any case.
 
-    The tables are read in one snapshot, the divided days at the ends right after it: a heartbeat that arrives between
-    the two may be in such a day already and not yet in the others.
+    The tables are read in one snapshot, the divided days at the ends right after it: see `query_api.one_state`.
     """
     read = reader.read_range(user_id, span, dimensions)
     pieces = read.pieces

@@ -10,6 +10,7 @@ from query_api.access import AnyCaller, Services, UsedServices
 from query_api.errors import json_answer
 from query_api.lookup import find_shown
 from query_api.models_projects import TimeSpan, TimeSpans
+from query_api.one_state import in_one_state
 from query_api.openapi import OPTIONAL_KEY, answers
 from query_api.parameters import Names, ProjectName, Username, When, names_of, stats_span
 from schemas.dimensions import Dimension
@@ -43,8 +44,12 @@ def heartbeat_spans(
     user = find_shown(services, caller, username)
     start_us, end_us = stats_span(start_date, end_date, services.clock())
     projects = frozenset({project}) if project else names_of(filter_by_project)
-    times_us = _times_us(services, user.user_id, Span(start_us, end_us + 1), projects)
-    return json_answer(TimeSpans(list(time_spans(times_us))))
+
+    def compute() -> TimeSpans:
+        times_us = _times_us(services, user.user_id, Span(start_us, end_us + 1), projects)
+        return TimeSpans(list(time_spans(times_us)))
+
+    return json_answer(in_one_state(services, user.user_id, compute))
 
 
 def time_spans(times_us: Iterable[int]) -> Iterator[TimeSpan]:

@@ -1,6 +1,5 @@
 """`GET /api/v1/stats` and `GET /api/v1/users/{username}/stats` (semantics.md, section 4 and its first table)."""
 
-from collections.abc import Collection
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Query, Response
@@ -9,8 +8,9 @@ from query_api import report
 from query_api.access import AnyCaller, Services, UsedServices
 from query_api.errors import invalid_key, json_answer, user_not_found
 from query_api.lookup import find_shown
-from query_api.measuring import measure_boundary_aware, measure_close, measure_selection
+from query_api.measuring import measure_boundary_aware, measure_close, measure_groups, measure_selection
 from query_api.models import OwnStats, Stats, TotalSeconds
+from query_api.one_state import in_one_state
 from query_api.openapi import KEY, OPTIONAL_KEY, answers, either
 from query_api.parameters import (
     Flag,
@@ -25,7 +25,6 @@ from query_api.parameters import (
     stats_span,
     whole_days,
 )
-from query_api.ranges import Measured, measure_range
 from query_api.ranges import total_seconds as total_seconds_of
 from query_api.selection import AI_CODING, AWAY_FROM_CODE, Selection
 from query_api.streak import streak_days
@@ -67,7 +66,7 @@ def own_stats(
     if caller.trusted_user is None:
         raise invalid_key()
     span = in_whole_seconds(stats_span(start_date, end_date, services.clock()))
-    measured = _measure(services, caller.trusted_user, span, _OVERALL)
+    measured = measure_groups(services, caller.trusted_user.user_id, span, _OVERALL)
     return json_answer(report.own_stats(caller.trusted_user, report.shares_of(measured)))
 
 
@@ -78,7 +77,7 @@ def _operators_seconds(services: Services, days: Span, username: str | None, ema
     user = directory.by_username(username) if username else directory.by_email(email or "")
     if user is None:
         raise user_not_found()
-    return total_seconds_of(_measure(services, user, days, ()))
+    return total_seconds_of(measure_groups(services, user.user_id, days, ()))
 
 
 @router.get(
@@ -136,9 +135,13 @@ def user_stats(
     span = stats_span(start_date, end_date, services.clock())
     asked = _Asked(user, span if is_total_alone and not is_test else in_whole_seconds(span), selection, is_aware)
     listed = list_limit_of(limit)
-    if is_total_alone:
-        return json_answer(TotalSeconds(_total_seconds(services, asked)))
-    return json_answer(_both_forms(services, asked, _features(features), listed, raw_names=is_test))
+
+    def compute() -> TotalSeconds | Stats:
+        if is_total_alone:
+            return TotalSeconds(_total_seconds(services, asked))
+        return _both_forms(services, asked, _features(features), listed, raw_names=is_test)
+
+    return json_answer(in_one_state(services, user.user_id, compute))
 
 
 class _Asked(NamedTuple):
@@ -177,10 +180,6 @@ def _unique_seconds(services: Services, asked: _Asked) -> int | None:
     closed = Span(asked.span.from_us, asked.span.to_us + 1)
     coded = Selection(asked.selection.projects, categories=frozenset({"coding"}))
     return measure_close(services, asked.user.user_id, closed, coded) // 1_000_000
-
-
-def _measure(services: Services, user: User, span: Span, dimensions: Collection[Dimension]) -> Measured:
-    return measure_range(services.reader, services.history, user.user_id, span, dimensions)
 
 
 def _features(text: str | None) -> frozenset[str]:

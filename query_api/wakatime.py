@@ -23,9 +23,10 @@ from query_api.models_wakatime import (
     WakaStats,
 )
 from query_api.named_ranges import ALL_TIME, day_named, named_dates, range_key
+from query_api.one_state import in_one_state
 from query_api.openapi import KEY, OPTIONAL_KEY, answers
 from query_api.parameters import Day, ProjectName, RangeAsked, RangeName, Username
-from query_api.ranges import measure_range
+from query_api.ranges import Measured, measure_range
 from query_api.streaming import stream_list
 from query_api.summaries_report import day_range
 from query_api.wakatime_forms import PARTS
@@ -155,13 +156,17 @@ def _stats(services: Services, user: User, range_name: str, project: str | None)
         local = _until_today(local, now_us) if key == ALL_TIME else local
         measured = merged(local)
     elif key == ALL_TIME:
-        local = _until_today(_read(services, user, lambda _: _EVERY_DAY, Dimension.TOTAL), now_us)
-        measured = measure_range(services.reader, services.history, user.user_id, _ALWAYS, PARTS)
+        local, measured = in_one_state(services, user.user_id, lambda: _all_time(services, user, now_us))
     else:
         local = _read(services, user, lambda zone: _days(key, zone, now_us), Dimension.TOTAL, *PARTS)
         measured = merged(local)
     today = today_in(local.timezone, now_us)
     return json_answer(WakaStats(report.stats(user, measured, local, key, now_us, today)))
+
+
+def _all_time(services: Services, user: User, now_us: int) -> tuple[LocalDays, Measured]:
+    local = _until_today(_read(services, user, lambda _: _EVERY_DAY, Dimension.TOTAL), now_us)
+    return local, measure_range(services.reader, services.history, user.user_id, _ALWAYS, PARTS)
 
 
 def _read(services: Services, user: User, choose: Callable[[str], range], *dimensions: Dimension) -> LocalDays:

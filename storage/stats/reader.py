@@ -136,6 +136,19 @@ class StatsReader:
         """Find the UTC days of `span` on which a user has heartbeats."""
         return frozenset(self.days_with(user_id, span, Dimension.TOTAL, (None,)))
 
+    def heartbeats_of(self, user_id: int) -> int:
+        """Count a user's heartbeats: while it stays the same, nothing of theirs has been counted."""
+        c = segments.c
+        lifetime = sa.select(c.count).where(
+            c.user_id == user_id,
+            c.calendar == LIFETIME,
+            c.day == 0,
+            c.dimension == Dimension.TOTAL,
+            c.value == NULL,
+        )
+        with self._database.reading() as connection:
+            return connection.scalar(lifetime) or 0
+
     def total_of_everyone(self, span: Span) -> int:
         """Sum all users' totals in `span`, which starts and ends at UTC midnights, in microseconds."""
         total_us = 0
