@@ -1,5 +1,6 @@
 """DuckDB over lake and tail: what the jobs, the audit and ad-hoc SQL read."""
 
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +22,10 @@ from storage.lake.columns import PackedRecord, batches_of, frame_of
 MEMORY_LIMIT: Final = "512MB"
 """What does not fit is sorted in a temporary folder instead."""
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 100
+"""Each fails at another file, which compaction has deleted: that ends with the days that wait for it."""
+
+_FILE: Final = re.compile(r"date=[^'\"]+?\.parquet")
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",  # nothing is downloaded at run time
     "autoload_known_extensions": "false",
@@ -118,7 +122,7 @@ def clear_errors() -> Iterator[None]:
 def while_files_vanish(attempt: Callable[[], _T]) -> _T:
     """Run a job that takes a snapshot and reads it, again where compaction deleted a file in between.
 
-    Raises `UnavailableError` when that does not end, `StorageError` when a file cannot be read.
+    Raises `UnavailableError` when that does not end, or a file stays away; `StorageError` when one cannot be read.
     """
     error: StorageError | None = None
     for _ in range(_ATTEMPTS):
@@ -128,8 +132,16 @@ def while_files_vanish(attempt: Callable[[], _T]) -> _T:
         except UnavailableError as failed:
             if not _is_gone(failed.__cause__):
                 raise
+            if error is not None and _file_of(failed) == _file_of(error):
+                break  # the new snapshot names it too, so it was not compaction that deleted it
             error = failed
     raise UnavailableError(f"Lake files that the database lists cannot be read: {error}.") from error
+
+
+def _file_of(error: StorageError) -> str:
+    """Find which file an error is about; all that it says where it names none."""
+    named = _FILE.search(str(error))
+    return named[0] if named else str(error)
 
 
 # Where Arrow reads for DuckDB, what it raised comes as text alone.
