@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, Self
 
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ class Database:
         except (sa.exc.ArgumentError, KeyError) as error:
             raise StorageError(f"The address of the stats database is of no known kind: {_KINDS}.") from error
         self._engines = modes_of(self.engine)
+        self._held: ContextVar[sa.Connection | None] = ContextVar("held", default=None)
         try:
             self._prepare(migrate=migrate)
         except BaseException:
@@ -44,8 +46,22 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give one snapshot. Copy out what is needed and leave: a long one keeps old rows from being cleaned up."""
+        held = self._held.get()
+        if held is not None:
+            yield held
+            return
         with _connect(self._engines[Mode.READING]) as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def one_snapshot(self) -> Iterator[None]:
+        """Let all `reading` of this thread meanwhile be of one snapshot."""
+        with self.reading() as connection:
+            token = self._held.set(connection)
+            try:
+                yield
+            finally:
+                self._held.reset(token)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

@@ -6,6 +6,7 @@ A range [from, to) is read as whole months, the whole days that no month covers,
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
@@ -135,6 +136,10 @@ class StatsReader:
     def days_of(self, user_id: int, span: Span) -> frozenset[int]:
         """Find the UTC days of `span` on which a user has heartbeats."""
         return frozenset(self.days_with(user_id, span, Dimension.TOTAL, (None,)))
+
+    def one_snapshot(self) -> AbstractContextManager[None]:
+        """Let whatever this thread reads of the database meanwhile be of one snapshot; not for longer than a second."""
+        return self._database.one_snapshot()
 
     def heartbeats_of(self, user_id: int) -> int:
         """Count a user's heartbeats: while it stays the same, nothing of theirs has been counted."""

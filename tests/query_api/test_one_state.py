@@ -1,7 +1,10 @@
 """What one answer says at two places is of one state, though heartbeats arrive while it is made."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from aggregator.compact import compact
 from tests.query_api.world import DAY, NOON, SECOND, beat, beats
 
 MY = "/api/v1/my/heartbeats"
@@ -9,6 +12,12 @@ STATS = "/api/v1/users/current/stats"
 DETAILS = "/api/v1/users/current/projects/details"
 OLD = NOON - 40 * DAY
 CUT = {"start": "2025-06-13T06:00", "end": "2025-06-15T20:00"}
+
+
+def elsewhere(work, *arguments, **named):
+    """Do something in another thread, as another process does: the reader's snapshot is not its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work, *arguments, **named).result()
 
 
 @pytest.fixture
@@ -23,7 +32,7 @@ def arrives(world, ada, monkeypatch):
         def reading(*arguments, **named):
             calls.append(name)
             if len(calls) == nth:
-                world.send(user, *heartbeats)
+                elsewhere(world.send, user, *heartbeats)
             return read(*arguments, **named)
 
         monkeypatch.setattr(part, name, reading)
@@ -83,15 +92,42 @@ def test_a_badge_of_two_names(world, ada, arrives):
     assert ">4m<" in world.get("/api/v1/badge/ada/new", key, params={"aliases": "old"}).text
 
 
-def test_who_sends_faster_than_is_read_is_answered_all_the_same(world, ada, monkeypatch):
+def test_a_list_and_its_total_while_heartbeats_come_before_every_read(world, ada, monkeypatch):
     user, key = ada
     world.send(user, beats(NOON, 0, 60))
-    stream, sent = world.history.stream, []
+    sent = []
+
+    def sending(read):
+        def reading(*arguments):
+            sent.append(beat(NOON + (61 + len(sent)) * SECOND))
+            elsewhere(world.send, user, sent[-1])
+            return read(*arguments)
+
+        return reading
+
+    monkeypatch.setattr(world.history, "stream", sending(world.history.stream))
+    reader = world.app.state.services.reader
+    monkeypatch.setattr(reader, "days_of", sending(reader.days_of))
+    body = world.get(MY, key, params={"start": "2025-06-15"}).json()
+    assert body["total_seconds"] == body["heartbeats"][-1]["time"] - NOON / SECOND
+    assert len(body["heartbeats"]) > 3
+
+
+def test_a_file_that_is_gone_when_a_snapshot_is_held(world, ada, monkeypatch):
+    user, key = ada
+    for number in range(3):
+        world.send(user, beats(OLD + number * SECOND, 0))
+        world.aggregator.flush_now()
+    stream, asked = world.history.stream, []
 
     def streaming(*arguments):
-        sent.append(beat(NOON + (61 + len(sent)) * SECOND))
-        world.send(user, sent[-1])
+        asked.append(arguments)
+        if len(asked) == 1:
+            elsewhere(world.send, user, beat(OLD + 60 * SECOND))
+        elif len(asked) == 2:
+            assert elsewhere(compact, world.aggregator._shard, world.lake, min_files=1, now_s=NOON / SECOND) == 1
         return stream(*arguments)
 
     monkeypatch.setattr(world.history, "stream", streaming)
-    assert len(world.get(MY, key, params={"start": "2025-06-15"}).json()["heartbeats"]) == 2 + len(sent)
+    body = world.get(MY, key, params={"start": "2025-05-01", "end": "2025-06-15"}).json()
+    assert (body["total_seconds"], len(body["heartbeats"]), len(asked)) == (60, 4, 3)
