@@ -12,8 +12,9 @@ $(UV):
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+# Compiled once here: a machine that writes no bytecode would compile everything again at each start of a process.
 .venv/.installed: $(UV) pyproject.toml uv.lock
-	$(UV) sync --locked --quiet --python $(PYTHON)
+	$(UV) sync --locked --quiet --compile-bytecode --python $(PYTHON)
 	touch $@
 
 setup: .venv/.installed

@@ -261,9 +261,16 @@ ANSWERS = (
     Mutant(
         "a badge forgets the project's aliases",
         "query_api/badge.py",
-        "    if further:\n",
-        "    if not further:\n",
+        "if further else seconds",
+        "if not further else seconds",
         ("tests/query_api/test_badge.py",),
+    ),
+    Mutant(
+        "an answer of several reads is of two states",
+        "query_api/one_state.py",
+        "heartbeats_of(user_id) == counted",
+        "heartbeats_of(user_id) >= counted",
+        ("tests/query_api/test_one_state.py",),
     ),
     Mutant(
         "a limit lists the oldest of a window",

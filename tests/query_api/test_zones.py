@@ -126,7 +126,7 @@ def test_a_zone_that_tzdata_has_no_longer_has_utcs_days(world, path):
 
 def shape_of(body, name, zone):
     """An answer without what tells one user from another."""
-    own = {"id", "user_id", "ip_address"}
+    own = {"id", "user_id", "ip_address", "created_at"}  # the last: two users, maybe two seconds
     if isinstance(body, dict):
         return {key: shape_of(value, name, zone) for key, value in body.items() if key not in own}
     if isinstance(body, list):
