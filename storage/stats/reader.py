@@ -29,6 +29,15 @@ _END_US: Final = -(-MAX_TIME_US // DAY_US) * DAY_US
 _VALUES_AT_ONCE: Final = 10_000
 """Of a group's values in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
+_EVER_COUNTED: Final = sa.select(segments.c.count).where(
+    segments.c.user_id == sa.bindparam("user_id"),
+    segments.c.calendar == LIFETIME,
+    segments.c.day == 0,
+    segments.c.dimension == int(Dimension.TOTAL),
+    segments.c.value == NULL,
+)
+"""Made once: it is asked twice for each answer of several reads."""
+
 
 class Span(NamedTuple):
     """Instants [from_us, to_us)."""
@@ -143,16 +152,8 @@ class StatsReader:
 
     def heartbeats_of(self, user_id: int) -> int:
         """Count a user's heartbeats: while it stays the same, nothing of theirs has been counted."""
-        c = segments.c
-        lifetime = sa.select(c.count).where(
-            c.user_id == user_id,
-            c.calendar == LIFETIME,
-            c.day == 0,
-            c.dimension == Dimension.TOTAL,
-            c.value == NULL,
-        )
         with self._database.reading() as connection:
-            return connection.scalar(lifetime) or 0
+            return connection.scalar(_EVER_COUNTED, {"user_id": user_id}) or 0
 
     def total_of_everyone(self, span: Span) -> int:
         """Sum all users' totals in `span`, which starts and ends at UTC midnights, in microseconds."""
