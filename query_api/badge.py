@@ -31,7 +31,7 @@ Colour = Annotated[str, StringConstraints(max_length=32)] | None
 
 
 @router.get(
-    "/api/v1/badge/{username}/{project:path}",
+    "/api/v1/badge/{username}/{project:text}",
     responses=answers(ErrorAnswer, 401, 403, 404, 422) | {200: _SVG},
     openapi_extra=OPTIONAL_KEY,
 )

@@ -6,6 +6,7 @@ from typing import Annotated, Final, NamedTuple
 from dateutil.relativedelta import relativedelta
 from fastapi import Path
 from pydantic import StringConstraints, WithJsonSchema
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from query_api.errors import ApiError
 from query_api.named_ranges import RANGE_NAMES
@@ -29,6 +30,15 @@ MAX_LISTED: Final = 100
 _MAX_DIGITS: Final = 64
 
 _SECOND_US: Final = 1_000_000
+
+
+class _Text(PathConvertor):
+    """The rest of a path, line ends included, which the framework's own `path` does not take."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("text", _Text())
 
 Username = Annotated[
     str,

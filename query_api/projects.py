@@ -86,7 +86,7 @@ def projects_details(
 
 # A project's name may have slashes in it.
 @router.get(
-    "/api/v1/users/{username}/project/{project_name:path}",
+    "/api/v1/users/{username}/project/{project_name:text}",
     responses=answers(ProjectDetails, 401, 403, 404, 422),
     openapi_extra=OPTIONAL_KEY,
 )

@@ -81,7 +81,7 @@ def _operators_seconds(services: Services, days: Span, username: str | None, ema
 
 
 @router.get(
-    "/api/v1/users/{username:path}/stats",
+    "/api/v1/users/{username:text}/stats",
     responses=either(Stats, TotalSeconds, 401, 403, 404, 422),
     openapi_extra=OPTIONAL_KEY,
 )

@@ -33,7 +33,7 @@ async def _require_lookups(services: UsedServices, caller: AnyCaller) -> None:
 
 # An address may have a slash in it; a username may not, and is looked up all the same.
 @lookups.get(
-    "/api/v1/users/lookup_email/{email:path}",
+    "/api/v1/users/lookup_email/{email:text}",
     responses=answers(FoundByEmail, 401, 404, 422, not_found=EmailNotFound),
     openapi_extra=KEY,
     dependencies=[Depends(_require_lookups)],
@@ -53,7 +53,7 @@ def lookup_email(
 
 
 @lookups.get(
-    "/api/v1/users/lookup_slack_uid/{slack_uid:path}",
+    "/api/v1/users/lookup_slack_uid/{slack_uid:text}",
     responses=answers(FoundBySlackUid, 401, 404, 422, not_found=SlackUidNotFound),
     openapi_extra=KEY,
     dependencies=[Depends(_require_lookups)],
@@ -73,7 +73,7 @@ def lookup_slack_uid(
 
 
 @router.get(
-    "/api/v1/users/{username:path}/trust_factor",
+    "/api/v1/users/{username:text}/trust_factor",
     responses=answers(TrustFactor, 401, 404, 422),
     openapi_extra=OPTIONAL_KEY,
 )

@@ -34,6 +34,16 @@ def test_an_address_with_odd_characters_is_found(world, ada):
     assert found.json() == {"user_id": user.user_id, "email": "a+b/c%d@example.org"}
 
 
+def test_a_name_with_a_line_end_is_a_name_that_nobody_has(world, ada):
+    _, key = ada
+    missing = world.get("/api/v1/users/lookup_email/a%0Ab", key)
+    assert (missing.status_code, missing.json()) == (404, {"error": "User not found", "email": "a\nb"})
+    for path in ("users/a%0Ab/stats", "users/a%0Ab/trust_factor", "badge/ada/a%0Ab", "users/ada/project/a%0Ab"):
+        of_nobody = world.get(f"/api/v1/{path}", key)
+        like_it = world.get(f"/api/v1/{path.replace('%0A', '-')}", key)
+        assert (of_nobody.status_code, of_nobody.json()) == (like_it.status_code, like_it.json())
+
+
 def test_the_trust_factor_is_shown_as_stored_and_needs_no_key(world):
     world.add_user("yo", trust_level="yellow", trust_value=0)
     assert world.get("/api/v1/users/yo/trust_factor").json() == {"trust_level": "yellow", "trust_value": 0}
