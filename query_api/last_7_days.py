@@ -49,7 +49,7 @@ def _week(user: User, local: LocalDays) -> Week:
     measured = merged(local)
     total = total_seconds(measured)
     active = len(local.measured)
-    average = round(total / active, 1) if active else 0
+    average = wording.quotient(total, active, 1) if active else 0
     span = span_of_days(local.timezone, local.days)
     return Week(
         username=user.slack_uid or user.username,
@@ -75,7 +75,7 @@ def _parts(measured: Measured, dimension: Dimension) -> list[WeekPart]:
     timed = [(value, seconds) for value, seconds in seconds_of(measured, dimension) if seconds > 0]
     total = sum(seconds for _, seconds in timed)
     return [
-        _part(shown(str(value)) if value else _NAMELESS, seconds, round(100 * seconds / total, 2))
+        _part(shown(str(value)) if value else _NAMELESS, seconds, wording.percent(seconds, total))
         for value, seconds in timed
     ]
 

@@ -112,6 +112,6 @@ def _part(entry: NamedSeconds, total: int) -> Part:
         text=wording.short_text(entry.seconds),
         hours=hours,
         minutes=minutes,
-        percent=round(100 * entry.seconds / total, 2) if total else None,
+        percent=wording.percent(entry.seconds, total) if total else None,
         digital=wording.digital(entry.seconds),
     )

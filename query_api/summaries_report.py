@@ -85,7 +85,7 @@ def _day(local: LocalDays, day: int, today: int) -> SummaryDay:
     total = total_of(measured)
     projects = [
         ProjectDuration(
-            **msgspec.structs.asdict(_duration(seconds)), name=name, percent=round(100 * seconds / total, 2)
+            **msgspec.structs.asdict(_duration(seconds)), name=name, percent=wording.percent(seconds, total)
         )
         for name, seconds in followed_projects(measured)
         if seconds > 0

@@ -80,7 +80,7 @@ def _part(name: str, seconds: int, total: int) -> WakaPart:
     return WakaPart(
         name=name,
         total_seconds=float(seconds),
-        percent=round(100 * seconds / total, 2),
+        percent=wording.percent(seconds, total),
         digital=wording.digital_minutes(seconds),
         decimal=wording.decimal_hours(seconds // 60 * 60),
         text=wording.status_text(seconds),

@@ -8,6 +8,17 @@ from typing import Final
 _YEAR_MINUTES: Final = 525_600
 
 
+def quotient(dividend: int, divisor: int, places: int) -> float:
+    """Divide, rounded to `places` decimals with halves up, as Ruby rounds: 1/8 is 0.13, and 2498/8000 31.23 percent."""
+    scale: int = 10**places
+    return (2 * scale * dividend + divisor) // (2 * divisor) / scale
+
+
+def percent(part: int, total: int) -> float:
+    """Tell how much of `total` a part is, to two decimals."""
+    return quotient(100 * part, total, 2)
+
+
 def status_text(seconds: int) -> str:
     """Say today's time in the seed's words: "2 hrs", "1 hr 1 min", "59 mins", "59 secs", "1 sec", "0 secs"."""
     if seconds < 60:

@@ -39,6 +39,7 @@ import importlib.resources
 import io
 import itertools
 import zoneinfo
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 CAP_US = 120_000_000
@@ -63,6 +64,16 @@ def total_us(heartbeats):
 def seconds(duration_us):
     """Round once, for printing; Python rounds a Fraction half to even, as HEAD does."""
     return round(Fraction(duration_us, 1_000_000))
+
+
+def quotient(dividend, divisor, places):
+    """Divided and rounded for printing, halves up: what Ruby's `round` makes of a quotient."""
+    exact = Decimal(dividend) / Decimal(divisor)  # 28 digits: a half is seen to be one
+    return float(exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+
+
+def percent(part, whole):
+    return quotient(100 * part, whole, 2)
 
 
 def total_seconds(heartbeats):

@@ -75,7 +75,7 @@ def entries(heartbeats, field, limit=0, total=None, raw=False):
             "text": entry_text(part),
             "hours": part // 3600,
             "minutes": part % 3600 // 60,
-            "percent": round(100 * part / total, 2) if total else None,
+            "percent": oracle.percent(part, total) if total else None,
             "digital": digital(part),
             **({"color": colour(value)} if field == "language" else {}),
         }

@@ -3,7 +3,6 @@
 import bisect
 import datetime as dt
 import functools
-from fractions import Fraction
 
 from tests import oracle, oracle_answers
 
@@ -98,7 +97,7 @@ def last_7_days(heartbeats, zone, now_us):
     inside = [h for h in oracle.accepted(heartbeats) if first <= oracle.local_day(zone, h["time_us"]) <= today]
     total = oracle.total_seconds(inside)
     active = len(oracle.days(inside, zone))
-    average = round(total / active, 1) if active else 0
+    average = oracle.quotient(total, active, 1) if active else 0
     return {
         "status": "ok",
         "total_seconds": total,
@@ -123,8 +122,7 @@ def week_parts(heartbeats, field, shown):
     seconds = {value: s for value, s in oracle.group_seconds(heartbeats, field).items() if s > 0}
     ordered = sorted(seconds.items(), key=lambda entry: (-entry[1], entry[0] or ""))
     return [
-        _week_part(shown_name(value, field, shown), s, float(round(Fraction(100 * s, sum(seconds.values())), 2)))
-        for value, s in ordered
+        _week_part(shown_name(value, field, shown), s, oracle.percent(s, sum(seconds.values()))) for value, s in ordered
     ]
 
 
@@ -174,8 +172,7 @@ def _day(heartbeats, zone, date, today):
         "grand_total": duration(total),
         **{name: [] for name in (*empty, "operating_systems")},
         "projects": [
-            duration(s) | {"name": name, "percent": float(round(Fraction(100 * s, total), 2))}
-            for name, s in followed(heartbeats)
+            duration(s) | {"name": name, "percent": oracle.percent(s, total)} for name, s in followed(heartbeats)
         ],
         "range": {
             "date": str(date),

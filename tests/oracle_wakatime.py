@@ -2,7 +2,6 @@
 
 import calendar
 import datetime as dt
-from fractions import Fraction
 from urllib.parse import quote
 
 from tests import oracle, oracle_answers, oracle_ranges
@@ -34,10 +33,7 @@ def parts(timed):
     """A list of (name, seconds), in its order; percents are of the list's sum."""
     kept = [(name, s) for name, s in timed if s > 0]
     whole = sum(s for _, s in kept)
-    return [
-        grand_total(s) | {"name": name, "seconds": s % 60, "percent": float(round(Fraction(100 * s, whole), 2))}
-        for name, s in kept
-    ]
+    return [grand_total(s) | {"name": name, "seconds": s % 60, "percent": oracle.percent(s, whole)} for name, s in kept]
 
 
 def own_parts(heartbeats, field, shown):

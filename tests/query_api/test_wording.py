@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query_api import wording
-from tests import oracle_answers
+from tests import oracle, oracle_answers
 from tests.query_api.world import SECOND
 
 _seconds = st.integers(0, 10_000_000) | st.sampled_from([0, 1, 59, 60, 61, 119, 120, 3599, 3600, 3660, 7200, 90_060])
@@ -16,6 +16,19 @@ def test_durations_are_worded_as_the_documents_say(seconds):
     assert wording.short_text(seconds) == oracle_answers.entry_text(seconds)
     assert wording.full_text(seconds) == oracle_answers.human_readable(seconds)
     assert wording.digital(seconds) == oracle_answers.digital(seconds)
+
+
+@pytest.mark.parametrize(
+    ("part", "total", "percent"),
+    [(2498, 8000, 31.23), (1, 800, 0.13), (201, 20_000, 1.01), (5015, 100_000, 5.02), (1, 3, 33.33), (0, 7, 0.0)],
+)
+def test_percents_are_rounded_with_halves_up(part, total, percent):
+    assert wording.percent(part, total) == oracle.percent(part, total) == percent
+
+
+@given(_seconds, st.integers(1, 10_000_000), st.sampled_from([1, 2]))
+def test_quotients_are_rounded_as_on_paper(dividend, divisor, places):
+    assert wording.quotient(dividend, divisor, places) == oracle.quotient(dividend, divisor, places)
 
 
 @given(st.integers(1_000_000_000, 2_000_000_000), st.integers(0, 500_000_000) | st.integers(0, 200_000))
