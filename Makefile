@@ -32,7 +32,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Two processes: the tests mostly wait for the servers that they start. A file stays together, slow ones come first.
+# Two processes for two cores: three took the time from one another. A file stays together, slow ones come first.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint

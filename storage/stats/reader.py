@@ -29,13 +29,15 @@ _END_US: Final = -(-MAX_TIME_US // DAY_US) * DAY_US
 _VALUES_AT_ONCE: Final = 10_000
 """Of a group's values in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
-_EVER_COUNTED: Final = sa.select(segments.c.count).where(
-    segments.c.user_id == sa.bindparam("user_id"),
+_IS_LIFETIME: Final = sa.and_(
     segments.c.calendar == LIFETIME,
     segments.c.day == 0,
     segments.c.dimension == int(Dimension.TOTAL),
     segments.c.value == NULL,
 )
+"""Of the one row about all of a user's heartbeats."""
+
+_EVER_COUNTED: Final = sa.select(segments.c.count).where(segments.c.user_id == sa.bindparam("user_id"), _IS_LIFETIME)
 """Made once: it is asked twice for each answer of several reads."""
 
 
@@ -269,17 +271,7 @@ def _select_lifetimes(connection: sa.Connection, after: int | None) -> list[_Lif
     c = segments.c
     selection = (
         sa.select(users.c.user_id, c.first_us, c.last_us, c.duration_us)
-        .join_from(
-            users,
-            segments,
-            sa.and_(
-                c.user_id == users.c.user_id,
-                c.calendar == LIFETIME,
-                c.day == 0,
-                c.dimension == Dimension.TOTAL,
-                c.value == NULL,
-            ),
-        )
+        .join_from(users, segments, sa.and_(c.user_id == users.c.user_id, _IS_LIFETIME))
         .order_by(users.c.user_id)
         .limit(_USERS_AT_ONCE)
     )
